@@ -1,0 +1,174 @@
+"""The trace: every tick's time by stage, its frame's age and its intent; the report is made after the loop."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rmedge.specs import Intent
+
+__all__ = ["STAGES", "Report", "Trace"]
+
+STAGES = ("capture", "preprocess", "encode", "read", "observe", "policy", "plan", "envelope", "write", "physics")
+FOREIGN = ("capture", "encode", "policy", "physics")  # the decoder, onnxruntime and the simulator: not rmedge's own
+_COLUMN = {name: column for column, name in enumerate(STAGES)}
+
+
+class Trace:
+    """Preallocated rows of nanoseconds, one a policy tick; `mark` adds what passed since the last mark.
+
+    Attributes:
+        intents: every intent the encoder gave, oldest first.
+        stop_reason: why the loop ended before its time, or "".
+    """
+
+    def __init__(self, period_ns: int, expected_ticks: int = 3000) -> None:
+        self.period_ns = period_ns
+        self.ticks = 0
+        self.intents: list[Intent] = []
+        self.stop_reason = ""
+        self.dropped_frames = 0
+        self.missed_deadlines = 0  # of the write rate's grid; none in lock-step
+        self.clamped: dict[str, np.ndarray] = {}
+        self.refused = 0
+        self._spent = np.zeros((max(expected_ticks, 1), len(STAGES)), np.int64)
+        self._age = np.full(len(self._spent), -1, np.int64)
+        self._stamp = np.zeros(len(self._spent), np.int64)
+        self._row = self._spent[0]
+        self._last_ns = 0
+
+    def begin(self, stamp_ns: int) -> None:
+        """A tick starts at this instant of the loop's clock."""
+        if self.ticks == len(self._spent):
+            self._spent = np.concatenate([self._spent, np.zeros_like(self._spent)])
+            self._age = np.concatenate([self._age, np.full_like(self._age, -1)])
+            self._stamp = np.concatenate([self._stamp, np.zeros_like(self._stamp)])
+        self._row = self._spent[self.ticks]
+        self._stamp[self.ticks] = stamp_ns
+        self.ticks += 1
+        self._last_ns = time.monotonic_ns()
+
+    def mark(self, stage: str) -> None:
+        """The time since the last mark went into this stage."""
+        now_ns = time.monotonic_ns()
+        self._row[_COLUMN[stage]] += now_ns - self._last_ns
+        self._last_ns = now_ns
+
+    def skip(self) -> None:
+        """The time since the last mark was spent waiting: it belongs to no stage."""
+        self._last_ns = time.monotonic_ns()
+
+    def used(self, frame_age_ns: int) -> None:
+        """This tick acts on an intent that is this old."""
+        self._age[self.ticks - 1] = frame_age_ns
+
+    @property
+    def spent_ns(self) -> np.ndarray:
+        """(ticks, stages) [ns]."""
+        return self._spent[: self.ticks]
+
+    @property
+    def compute_ns(self) -> np.ndarray:
+        """(ticks,) everything but the physics [ns]."""
+        return self.spent_ns.sum(1) - self.spent_ns[:, _COLUMN["physics"]]
+
+    @property
+    def own_ns(self) -> np.ndarray:
+        """(ticks,) rmedge's own cost: without the decoder, onnxruntime and the physics [ns]."""
+        return self.spent_ns.sum(1) - self.spent_ns[:, [_COLUMN[name] for name in FOREIGN]].sum(1)
+
+    @property
+    def capture_to_actuator_ns(self) -> np.ndarray:
+        """(ticks with an intent,) age of the frame at the tick plus the tick's compute [ns]."""
+        age = self._age[: self.ticks]
+        return (age + self.compute_ns)[age >= 0]
+
+    def report(self) -> Report:
+        """The figures of the run."""
+        return Report.of(self)
+
+
+def quantiles_us(spent_ns: np.ndarray) -> dict[str, float]:
+    """count, p50, p95, p99 and max [us] of one array, all from the same samples."""
+    if not len(spent_ns):
+        return {"count": 0}
+    p50, p95, p99 = np.percentile(spent_ns, (50, 95, 99)) / 1e3
+    return {
+        "count": len(spent_ns),
+        "p50_us": float(p50),
+        "p95_us": float(p95),
+        "p99_us": float(p99),
+        "max_us": float(spent_ns.max() / 1e3),
+    }
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run cost, by stage; prints as a table."""
+
+    ticks: int
+    misses: int
+    period_ms: float
+    stages: dict[str, dict[str, float]]
+    tick: dict[str, float]
+    own: dict[str, float]
+    capture_to_actuator_ms: dict[str, float]
+    frame_age_ms: dict[str, float]
+    clamped: dict[str, int]
+    refused: int
+    stop_reason: str
+
+    @classmethod
+    def of(cls, trace: Trace) -> Report:
+        spent = trace.spent_ns
+        stages = {}
+        for column, name in enumerate(STAGES):
+            ran = spent[:, column]
+            stages[name] = quantiles_us(ran[ran > 0])
+        age = trace._age[: trace.ticks]
+        return cls(
+            ticks=trace.ticks,
+            misses=int((trace.compute_ns > trace.period_ns).sum()),
+            period_ms=trace.period_ns / 1e6,
+            stages={name: row for name, row in stages.items() if row["count"]},
+            tick=quantiles_us(trace.compute_ns),
+            own=quantiles_us(trace.own_ns),
+            capture_to_actuator_ms=_milliseconds(trace.capture_to_actuator_ns),
+            frame_age_ms=_milliseconds(age[age >= 0]),
+            clamped={name: int(count.sum()) for name, count in trace.clamped.items()},
+            refused=trace.refused,
+            stop_reason=trace.stop_reason,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """For machines."""
+        return dict(vars(self))
+
+    def __str__(self) -> str:
+        head = f"{'stage':<12}{'count':>8}{'p50 us':>10}{'p95 us':>10}{'p99 us':>10}{'max us':>10}"
+        lines = [head]
+        rows = [*self.stages.items(), ("tick", self.tick), ("own cost", self.own)]
+        for name, row in rows:
+            if row.get("count"):
+                figures = "".join(f"{row[key]:>10.1f}" for key in ("p50_us", "p95_us", "p99_us", "max_us"))
+                lines.append(f"{name:<12}{row['count']:>8}{figures}")
+        if self.capture_to_actuator_ms:
+            lines.append(
+                "capture to actuator [ms]: "
+                + "  ".join(f"{key} {value:.1f}" for key, value in self.capture_to_actuator_ms.items())
+            )
+        lines.append(f"{self.ticks} ticks of {self.period_ms:g} ms, {self.misses} missed")
+        if self.clamped or self.refused:
+            counts = "  ".join(f"{name} {count}" for name, count in self.clamped.items())
+            lines.append(f"envelope: joints clamped: {counts}; joints refused: {self.refused}")
+        if self.stop_reason:
+            lines.append(f"stopped: {self.stop_reason}")
+        return "\n".join(lines)
+
+
+def _milliseconds(values_ns: np.ndarray) -> dict[str, float]:
+    row = quantiles_us(values_ns)
+    return {key[:-3]: value / 1e3 for key, value in row.items() if key != "count"}
