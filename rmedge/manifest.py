@@ -1,0 +1,360 @@
+"""What a bundle says about itself: schema 1 as frozen records, and how each is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Mapping
+
+import numpy as np
+
+from rmedge import robots
+from rmedge.fields import (
+    Fields,
+    Kind,
+    choice,
+    count,
+    items,
+    positive,
+    refusal,
+    simple_name,
+    tensors,
+    text,
+    vector,
+)
+from rmedge.labels import LABELS, NONE
+
+__all__ = [
+    "EncoderSpec",
+    "EnvelopeSpec",
+    "ImageSpec",
+    "IntentSpec",
+    "ObservationSpec",
+    "Phrase",
+    "PolicySpec",
+    "ReadoutSpec",
+    "SamplerSpec",
+    "Term",
+    "read_body",
+    "read_encoder",
+    "read_envelope",
+    "read_intent",
+    "read_policy",
+    "read_readout",
+]
+
+Tensors = Mapping[str, "tuple[int, ...]"]  # name -> shape, all float32
+
+_SLOWEST_HZ, _FASTEST_HZ = 0.1, 1000.0  # beyond these a rate is a slip of the pen
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """How a picture becomes the encoder's features."""
+
+    height: int
+    width: int
+    colour: str
+    motion: str
+    feature_height: int
+    feature_width: int
+    flow_scale: float
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """The graph that turns one frame and a memory into an intent."""
+
+    file: str
+    rate_hz: float
+    image: ImageSpec
+    inputs: Tensors
+    outputs: Tensors
+
+    @property
+    def period_ns(self) -> int:
+        """Time between two frames [ns]."""
+        return round(1e9 / self.rate_hz)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One part of a tick's observation: scaled, then clipped to +-clip."""
+
+    name: str
+    size: int
+    scale: float
+    clip: float
+
+
+@dataclass(frozen=True)
+class ObservationSpec:
+    """What the policy feels, tick by tick."""
+
+    layout: str
+    order: str
+    history: int  # To
+    terms: tuple[Term, ...]
+
+    @property
+    def size(self) -> int:
+        """Numbers in one tick (Do)."""
+        return sum(term.size for term in self.terms)
+
+
+@dataclass(frozen=True)
+class SamplerSpec:
+    """How noise becomes actions, and when it is seeded."""
+
+    name: str
+    steps: int
+    seed: str
+
+
+@dataclass(frozen=True)
+class PolicySpec:
+    """The graph that turns observations, an intent and noise into the next actions."""
+
+    file: str
+    rate_hz: float
+    observation: ObservationSpec
+    sampler: SamplerSpec
+    inputs: Tensors
+    outputs: Tensors
+
+    @property
+    def period_ns(self) -> int:
+        """Time between two action rows [ns]."""
+        return round(1e9 / self.rate_hz)
+
+
+@dataclass(frozen=True)
+class ReadoutSpec:
+    """The graph that says an intent in words and numbers."""
+
+    file: str
+    labels: tuple[str, ...]
+    gaits: tuple[str, ...]
+    gestures: tuple[str, ...]
+    inputs: Tensors
+    outputs: Tensors
+
+
+@dataclass(frozen=True, eq=False)
+class Phrase:
+    """A motion that has a name, as a point of the intent space."""
+
+    caption: str
+    label: str
+    gait: str
+    velocity: np.ndarray  # (3,) vx, vy [m/s], yaw rate [rad/s]
+    z: np.ndarray  # (Z,) float32
+
+
+@dataclass(frozen=True, eq=False)
+class IntentSpec:
+    """The intent space: its size, where standing lies in it, and what is known by name."""
+
+    size: int  # Z
+    stand: np.ndarray  # (Z,) float32
+    vocabulary: tuple[Phrase, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class EnvelopeSpec:
+    """What no command may exceed."""
+
+    rate_limit: np.ndarray  # (Da,) [rad/s]
+    torque_limit: np.ndarray  # (Da,) [N m]
+    lower: np.ndarray  # (Da,) [rad]
+    upper: np.ndarray  # (Da,) [rad]
+
+
+def read_body(fields: Fields) -> dict[str, Any]:
+    """The robot, and the pose, gains and scale that the policy was trained with."""
+    with fields:
+        robot = robots.load(fields.take("name", choice(*robots.names())))
+        joints = len(robot.joint_names)
+        return {
+            "robot": robot,
+            "joint_names": fields.take("joint_names", _joint_names(robot)),
+            "default_pose": fields.take("default_pose", vector(joints)),
+            "kp": fields.take("kp", vector(joints, positive)),
+            "kd": fields.take("kd", vector(joints, positive)),
+            "action_scale": fields.take("action_scale", _one_or_each(joints)),
+        }
+
+
+def _joint_names(robot: robots.Robot) -> Kind[tuple[str, ...]]:
+    def read(value: Any, path: str) -> tuple[str, ...]:
+        found = items(text)(value, path)
+        if len(found) != len(robot.joint_names):
+            raise refusal(path, f"the {len(robot.joint_names)} joints of {robot.name}", len(found))
+        for index, (expected, got) in enumerate(zip(robot.joint_names, found)):
+            if got != expected:
+                raise refusal(f"{path}[{index}]", f"{expected}, joint {index} of {robot.name}", got)
+        return found
+
+    return read
+
+
+def _one_or_each(joints: int) -> Kind[np.ndarray]:
+    """A positive number for every joint, or one for all."""
+
+    def read(value: Any, path: str) -> np.ndarray:
+        many = value if isinstance(value, list) else [positive(value, path)] * joints
+        return vector(joints, positive)(many, path)
+
+    return read
+
+
+def read_encoder(fields: Fields, own_file: Kind[str], size: int) -> EncoderSpec:
+    """The encoder, for intents of a size."""
+    with fields:
+        image = fields.take("image", _image)
+        features = (1, 3, image.feature_height, image.feature_width)  # one gray channel, two of flow
+        inputs = fields.take("inputs", tensors(features=features, state=(1, None)))
+        one = (1, 1)
+        outputs = tensors(intent=(1, size), certainty=one, presence=one, next_state=inputs["state"])
+        return EncoderSpec(
+            file=fields.take("file", own_file),
+            rate_hz=fields.take("rate_hz", _rate),
+            image=image,
+            inputs=inputs,
+            outputs=fields.take("outputs", outputs),
+        )
+
+
+def _image(value: Any, path: str) -> ImageSpec:
+    with Fields(value, path) as fields:
+        return ImageSpec(
+            height=fields.take("height", count),
+            width=fields.take("width", count),
+            colour=fields.take("colour", choice("gray")),
+            motion=fields.take("motion", choice("dis_flow")),
+            feature_height=fields.take("feature_height", count),
+            feature_width=fields.take("feature_width", count),
+            flow_scale=fields.take("flow_scale", positive),
+        )
+
+
+def _rate(value: Any, path: str) -> float:
+    rate = positive(value, path)
+    if not _SLOWEST_HZ <= rate <= _FASTEST_HZ:
+        raise refusal(path, f"{_SLOWEST_HZ} to {_FASTEST_HZ} Hz", value)
+    return rate
+
+
+def read_policy(fields: Fields, own_file: Kind[str], size: int, joints: int) -> PolicySpec:
+    """The policy, for intents of a size and a number of joints."""
+    with fields:
+        observation = _observation(fields.take("observation", Fields), joints)
+        outputs = fields.take("outputs", tensors(action_chunk=(1, None, joints)))
+        proprio = (1, observation.history * observation.size)
+        inputs = tensors(proprio=proprio, intent=(1, size), noise=outputs["action_chunk"])
+        return PolicySpec(
+            file=fields.take("file", own_file),
+            rate_hz=fields.take("rate_hz", _rate),
+            observation=observation,
+            sampler=fields.take("sampler", _sampler),
+            inputs=fields.take("inputs", inputs),
+            outputs=outputs,
+        )
+
+
+def _observation(fields: Fields, joints: int) -> ObservationSpec:
+    sizes = {
+        "base_ang_vel": 3,
+        "projected_gravity": 3,
+        "joint_pos": joints,
+        "joint_vel": joints,
+        "actions": joints,
+    }
+
+    def term(value: Any, path: str) -> Term:
+        with Fields(value, path) as fields:
+            name = fields.take("name", choice(*sizes))
+            return Term(
+                name=name,
+                size=fields.take("size", choice(sizes[name])),
+                scale=fields.take("scale", positive),
+                clip=fields.take("clip", positive),
+            )
+
+    with fields:
+        return ObservationSpec(
+            layout=fields.take("layout", choice("time_major")),
+            order=fields.take("order", choice("oldest_first")),
+            history=fields.take("history", count),
+            terms=fields.take("terms", items(term, key=lambda term: term.name)),
+        )
+
+
+def _sampler(value: Any, path: str) -> SamplerSpec:
+    with Fields(value, path) as fields:
+        return SamplerSpec(
+            name=fields.take("name", choice("consistency")),
+            steps=fields.take("steps", count),
+            seed=fields.take("seed", choice("per_episode")),
+        )
+
+
+def read_readout(fields: Fields, own_file: Kind[str], size: int) -> ReadoutSpec:
+    """The readout, for intents of a size; its words are those of the contract."""
+    with fields:
+        labels = fields.take("labels", items(choice(NONE, *LABELS)))
+        gaits = fields.take("gaits", items(simple_name))
+        gestures = fields.take("gestures", items(simple_name))
+        outputs = tensors(
+            velocity=(1, 3),
+            label_logits=(1, len(labels)),
+            gait_logits=(1, len(gaits)),
+            gesture_logits=(1, len(gestures)),
+        )
+        return ReadoutSpec(
+            file=fields.take("file", own_file),
+            labels=labels,
+            gaits=gaits,
+            gestures=gestures,
+            inputs=fields.take("inputs", tensors(intent=(1, size))),
+            outputs=fields.take("outputs", outputs),
+        )
+
+
+def read_intent(fields: Fields, size: int, readout: ReadoutSpec) -> IntentSpec:
+    """The rest of the intent space, once its size is known and the readout's words are."""
+    point = vector(size, dtype=np.float32)
+
+    def phrase(value: Any, path: str) -> Phrase:
+        with Fields(value, path) as fields:
+            return Phrase(
+                caption=fields.take("caption", text),
+                label=fields.take("label", choice(*readout.labels)),
+                gait=fields.take("gait", choice(*readout.gaits)),
+                velocity=fields.take("velocity", vector(3)),
+                z=fields.take("z", point),
+            )
+
+    with fields:
+        return IntentSpec(
+            size=size,
+            stand=fields.take("stand", point),
+            vocabulary=fields.take("vocabulary", items(phrase, key=lambda phrase: phrase.caption)),
+        )
+
+
+def read_envelope(fields: Fields, default_pose: np.ndarray) -> EnvelopeSpec:
+    """The limits, which leave room for the default pose."""
+    joints = len(default_pose)
+    with fields:
+        lower = fields.take("lower", vector(joints))
+        upper = fields.take("upper", vector(joints))
+        for joint in np.flatnonzero(~((lower < upper) & (lower <= default_pose) & (default_pose <= upper))):
+            expected = f"lower[{joint}] below upper[{joint}] and the default pose between them"
+            got = [float(pose[joint]) for pose in (lower, default_pose, upper)]
+            raise refusal(fields.path, expected, got)
+        return EnvelopeSpec(
+            rate_limit=fields.take("rate_limit", vector(joints, positive)),
+            torque_limit=fields.take("torque_limit", vector(joints, positive)),
+            lower=lower,
+            upper=upper,
+        )
