@@ -1,0 +1,48 @@
+"""The robot that is not there: it stands in its default pose and takes every command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rmedge.clock import Clock
+from rmedge.robots import Robot
+from rmedge.specs import JointTarget, RobotState
+
+__all__ = ["NullActuator"]
+
+
+class NullActuator:
+    """Obeys every contract and moves nothing."""
+
+    def __init__(self, robot: Robot) -> None:
+        self._pose = robot.default_pose
+        self._clock = Clock()
+
+    def attach(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def read(self) -> RobotState:
+        return RobotState(
+            joint_pos=self._pose.copy(),
+            joint_vel=np.zeros_like(self._pose),
+            base_ang_vel=np.zeros(3),
+            projected_gravity=np.array([0.0, 0.0, -1.0]),
+            stamp_ns=self._clock.now_ns(),
+        )
+
+    def write(self, target: JointTarget) -> JointTarget:
+        return target
+
+    def damp(self) -> None:
+        pass
+
+    def advance(self) -> None:
+        pass
+
+    def __enter__(self) -> NullActuator:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        pass

@@ -1,0 +1,95 @@
+"""The simulated robot: MuJoCo physics behind the actuator's seam."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rmedge.clock import Clock
+from rmedge.errors import AbsentError
+from rmedge.robots import Robot
+from rmedge.specs import JointTarget, RobotState
+
+__all__ = ["SimActuator"]
+
+
+class SimActuator:
+    """A robot on a flat floor; its physics follow the loop's clock.
+
+    Attributes:
+        world: the simulation, for those who want to look at it or push the robot.
+        fell_at_s: when the robot fell [s], or None.
+    """
+
+    def __init__(self, robot: Robot) -> None:
+        try:
+            from rmedge.runtimes.physics import World
+        except ImportError as error:
+            raise AbsentError(
+                'simulator: expected MuJoCo (Python 3.11 or newer), got none; pip install "rmedge[sim]"'
+            ) from error
+        except Exception as error:  # MUJOCO_GL names an OpenGL that is not there: whatever its loader raises
+            raise AbsentError(
+                f"simulator: expected MuJoCo to load, got {type(error).__name__}: {error}; "
+                "set MUJOCO_GL=disable"
+            ) from error
+        self.robot = robot
+        self.world = World(robot)
+        self.fell_at_s: float | None = None
+        self.distance = 0.0  # [m] walked over the floor
+        self._yaw = self._heading = self.world.pose[2]
+        self._home = self._last = np.array(self.world.pose[:2])
+        self._gains: tuple[Any, Any] = (None, None)
+        self._target = robot.default_pose.copy()
+        self._clock = Clock()
+        self._start_ns = 0
+
+    def attach(self, clock: Clock) -> None:
+        self._clock = clock
+        self._start_ns = clock.now_ns() - self.world.time_ns
+
+    def read(self) -> RobotState:
+        return self.world.state(self._clock.now_ns())
+
+    def write(self, target: JointTarget) -> JointTarget:
+        if target.kp is not self._gains[0] or target.kd is not self._gains[1]:
+            self.world.set_gains(target.kp, target.kd)
+            self._gains = (target.kp, target.kd)
+        self._target = target.joint_pos
+        return target
+
+    def damp(self) -> None:
+        self.world.set_gains(np.zeros(len(self._target)), np.full(len(self._target), 5.0))
+        self._gains = (None, None)
+
+    def advance(self) -> None:
+        world, until_ns = self.world, self._clock.now_ns() - self._start_ns
+        while world.time_ns < until_ns:
+            world.step(self._target)
+        if self.fell_at_s is None and world.fell:
+            self.fell_at_s = world.time_ns / 1e9
+        x, y, yaw = world.pose
+        here = np.array((x, y))
+        if np.linalg.norm(here - self._last) > 0.05:  # [m] a stride, not the sway of standing
+            self.distance += float(np.linalg.norm(here - self._last))
+            self._last = here
+        self._heading += (yaw - self._yaw + np.pi) % (2 * np.pi) - np.pi  # unwrapped
+        self._yaw = yaw
+
+    @property
+    def displacement(self) -> tuple[float, float]:
+        """Forward and left [m] from where the robot began, in its first heading."""
+        forward, left = np.array(self.world.pose[:2]) - self._home
+        return float(forward), float(left)
+
+    @property
+    def heading_change(self) -> float:
+        """[rad] turned since the beginning, to the left positive; full turns count."""
+        return float(self._heading)
+
+    def __enter__(self) -> SimActuator:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        pass

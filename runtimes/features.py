@@ -1,0 +1,55 @@
+"""From a picture and the one before it to the encoder's input: brightness and dense optical flow."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rmedge.errors import AbsentError
+from rmedge.manifest import ImageSpec
+
+__all__ = ["Features"]
+
+FAINT = 12.0  # [grey levels] contrast below this is not amplified further
+
+
+class Features:
+    """Streams pictures into (1, 3, h, w) float32: standardised grey, flow x, flow y.
+
+    Flow is DIS (Kroeger et al. 2016, OpenCV's ultrafast preset), scaled to pixels a frame period, so a
+    dropped frame does not look like a faster motion.
+    """
+
+    def __init__(self, image: ImageSpec, period_ns: int) -> None:
+        try:
+            import cv2
+        except ImportError as error:
+            raise AbsentError('features: expected OpenCV, got none; pip install "rmedge[camera]"') from error
+        self._cv2 = cv2
+        self._image = image
+        self._period_ns = period_ns
+        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._out = np.zeros((1, 3, image.feature_height, image.feature_width), np.float32)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the picture before."""
+        self._before: np.ndarray | None = None
+        self._before_ns = 0
+
+    def push(self, pixels: np.ndarray, captured_ns: int) -> np.ndarray:
+        """The features of this picture (H, W, 3) uint8; the array is reused by the next call."""
+        cv2, image, out = self._cv2, self._image, self._out
+        small = cv2.resize(pixels, (image.width, image.height), interpolation=cv2.INTER_AREA)
+        gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        size = (image.feature_width, image.feature_height)
+        bright = cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        out[0, 0] = (bright - bright.mean()) / max(float(bright.std()), FAINT)
+        if self._before is None or captured_ns <= self._before_ns:
+            out[0, 1:] = 0.0
+        else:
+            flow = self._dis.calc(self._before, gray, None)
+            per_period = image.flow_scale * self._period_ns / (captured_ns - self._before_ns)
+            flow = cv2.resize(flow, size, interpolation=cv2.INTER_AREA)
+            out[0, 1:] = np.clip(flow.transpose(2, 0, 1) * per_period, -4.0, 4.0)
+        self._before, self._before_ns = gray, captured_ns
+        return out

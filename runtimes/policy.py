@@ -1,0 +1,73 @@
+"""The few-step policy: proprioceptive history, intent and noise in, a chunk of joint positions out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rmedge.runtimes.session import Session
+from rmedge.specs import ActionChunk, RobotState
+from rmedge.trace import Trace
+
+if TYPE_CHECKING:
+    from rmedge.bundle import Bundle
+
+__all__ = ["Policy"]
+
+
+class Policy:
+    """Plans a chunk at every tick; the same seed, states and intents give the same chunks."""
+
+    def __init__(self, bundle: Bundle, provider: str = "cpu", threads: int = 1) -> None:
+        spec = bundle.policy
+        self.period_ns = spec.period_ns
+        self._session = Session(bundle.graph("policy"), spec.inputs, spec.outputs, provider, threads)
+        self._default, self._scale = bundle.default_pose, bundle.action_scale
+        self._terms = spec.observation.terms
+        self._limit = np.repeat([t.clip for t in self._terms], [t.size for t in self._terms]).astype(np.float32)
+        self._history = np.zeros((spec.observation.history, sum(t.size for t in self._terms)), np.float32)
+        self._proprio = self._history.reshape(spec.inputs["proprio"])  # a view: time major, oldest first
+        self._noise_shape = spec.inputs["noise"]
+        self._intent = np.zeros(spec.inputs["intent"], np.float32)
+        self.reset()
+
+    def reset(self, seed: int = 0) -> None:
+        """A new episode: no history, and the noise of this seed from its start."""
+        self._noise = np.random.default_rng(seed)
+        self._action = np.zeros_like(self._default)
+        self._fresh = True
+
+    def act(self, state: RobotState, z: np.ndarray, trace: Trace | None = None) -> ActionChunk:
+        """The next ``Ta`` ticks for intent ``z`` (Z,), the first of them due now."""
+        self._observe(state)
+        self._intent[0] = z
+        noise = self._noise.standard_normal(self._noise_shape, np.float32)
+        feed = {"proprio": self._proprio, "intent": self._intent, "noise": noise}
+        if trace:
+            trace.mark("observe")
+        actions = self._session.run(feed)[0][0]
+        if trace:
+            trace.mark("policy")
+        self._action = actions[0]
+        return ActionChunk(self._default + self._scale * actions, state.stamp_ns, self.period_ns)
+
+    def _observe(self, state: RobotState) -> None:
+        history = self._history
+        history[:-1] = history[1:]
+        row, start = history[-1], 0
+        for term in self._terms:
+            end = start + term.size
+            np.multiply(self._read(term.name, state), term.scale, out=row[start:end])
+            start = end
+        np.clip(row, -self._limit, self._limit, out=row)
+        if self._fresh:  # before the first tick the robot is taken to have stood as it stands now
+            history[:] = row
+            self._fresh = False
+
+    def _read(self, name: str, state: RobotState) -> np.ndarray:
+        if name == "joint_pos":
+            return state.joint_pos - self._default
+        if name == "actions":
+            return self._action
+        return getattr(state, name)  # type: ignore[no-any-return]

@@ -1,0 +1,81 @@
+"""One ONNX graph on one execution provider that was asked for, and no other."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+import numpy as np
+
+from rmedge.errors import AbsentError, BundleError, UsageError
+
+__all__ = ["PROVIDERS", "Session"]
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise AbsentError(
+            'onnxruntime: expected an installed build, got none; pip install "rmedge[cpu]", '
+            "or on a Jetson the vendor's own wheel"
+        ) from error
+    return onnxruntime
+
+
+class Session:
+    """A graph's bytes, checked against its declared inputs and outputs, ready to run.
+
+    Raises:
+        AbsentError: onnxruntime or the provider is not on this machine.
+        BundleError: the graph is not what the bundle declares.
+    """
+
+    def __init__(
+        self,
+        graph: bytes,
+        inputs: Mapping[str, tuple[int, ...]],
+        outputs: Mapping[str, tuple[int, ...]],
+        provider: str = "cpu",
+        threads: int = 1,
+    ) -> None:
+        ort = _onnxruntime()
+        if provider not in PROVIDERS:
+            raise UsageError(f"provider: expected one of {', '.join(PROVIDERS)}, got {provider!r}")
+        wanted = PROVIDERS[provider]
+        if wanted not in ort.get_available_providers():
+            here = ", ".join(ort.get_available_providers())
+            raise AbsentError(f"provider: expected {wanted}, got a build with {here}; install a build that has it")
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning steals the other core
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(graph, options, providers=[wanted])
+        except Exception as error:  # onnxruntime's own errors share no public base
+            raise BundleError(f"graph: expected one that onnxruntime {ort.__version__} loads, got: {error}") from error
+        self._session.disable_fallback()
+        active = self._session.get_providers()[0]
+        if active != wanted:  # asked for CUDA on a CPU build, onnxruntime only warns
+            raise AbsentError(f"provider: expected {wanted}, got {active}; check the driver and the CUDA libraries")
+        self.provider = active
+        self.output_names = list(outputs)
+        _check("input", self._session.get_inputs(), inputs)
+        _check("output", self._session.get_outputs(), outputs)
+
+    def run(self, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """The declared outputs, in their declared order."""
+        return self._session.run(self.output_names, feed)  # type: ignore[no-any-return]
+
+
+def _check(kind: str, found: Any, declared: Mapping[str, tuple[int, ...]]) -> None:
+    actual = {node.name: (tuple(node.shape), node.type) for node in found}
+    expected = {name: (tuple(shape), "tensor(float)") for name, shape in declared.items()}
+    if actual != expected:
+        raise BundleError(f"graph {kind}s: expected {expected}, got {actual}; export the bundle again")
