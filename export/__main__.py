@@ -1,0 +1,55 @@
+"""``python -m rmedge.export``: fetch the teachers, or make the bundle from nothing."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rmedge.errors import RmedgeError
+
+EXAMPLES = """examples:
+  python -m rmedge.export teachers                       fetch and check the pretrained teachers
+  python -m rmedge.export g1-mirror --out build/         the shipped bundle, about 40 minutes on two cores
+  python -m rmedge.export g1-mirror --out tmp/ --quick   all of it, small, in under five minutes; it does not walk
+  python -m rmedge.export sample walk.mp4                the demo's sample clip
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="rmedge export", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs.add_parser("teachers", help="fetch and check the pretrained teachers")
+    mirror = verbs.add_parser("g1-mirror", help="train, export, quantise and seal the bundle")
+    mirror.add_argument("--out", type=Path, required=True, help="folder for the bundle and the work; resumes what is there")
+    mirror.add_argument("--quick", action="store_true", help="everything, small: a test of the recipe, not a robot's bundle")
+    mirror.add_argument("--seed", type=int, default=None)
+    sample = verbs.add_parser("sample", help="paint the demo's sample clip")
+    sample.add_argument("path", type=Path)
+    asked = parser.parse_args(argv)
+    try:
+        if asked.verb == "teachers":
+            from rmedge.export import teachers
+
+            print(f"teachers: {teachers.fetch()}")
+        elif asked.verb == "sample":
+            from rmedge.export import sample as painted
+
+            painted.paint_clip(asked.path)
+        else:
+            from rmedge.export import recipe
+
+            effort = recipe.QUICK if asked.quick else recipe.FULL
+            print(f"bundle: {recipe.make(asked.out, effort, recipe.SEED if asked.seed is None else asked.seed)}")
+    except RmedgeError as error:
+        print(f"rmedge: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""The motion autoencoder: one second of motion as a point, and the point is the intent.
+
+A window of motion is split in two: ``z``, what the motion *is*, and a small phase code ``u``, where in
+its cycle it stands. Training decodes a window from the ``z`` of *another* window of the same segment,
+so ``z`` cannot hold the phase and a constant ``z`` means a steady motion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from rmedge.export.rollouts import Ticks
+from rmedge.export.training import train
+from rmedge.labels import LABELS, label_of
+
+__all__ = ["GAITS", "Library", "MotionAutoencoder", "Readout", "fit", "fit_readout"]
+
+WINDOW = 50  # ticks: one second
+Z = 32
+PHASE = 6
+GAITS = ("stand", "fastsac", "ppo")
+RUN_FROM = 0.65  # [m/s] contracts, section 3: the robot's own gait
+
+
+class MotionAutoencoder(nn.Module):
+    """Windows (B, 50, 37) to intents (B, Z) and phase codes (B, 6), and back."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, features: int, width: int = 384):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("std", torch.ones(features))
+        self.register_buffer("scale", torch.ones(()))
+        size = WINDOW * features
+        self.encoder = nn.Sequential(
+            nn.Linear(size, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, Z + PHASE)
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(Z + PHASE, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, size)
+        )
+        self.velocity = nn.Linear(Z, 3)
+
+    def normalise(self, window: torch.Tensor) -> torch.Tensor:
+        return (window - self.mean) / self.std
+
+    def split(self, window: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        code = self.encoder(self.normalise(window).flatten(1))
+        return code[:, :Z] / self.scale, code[:, Z:]
+
+    def forward(self, window: torch.Tensor) -> torch.Tensor:
+        """The intent (B, Z) of windows (B, 50, 37)."""
+        return self.split(window)[0]
+
+    def decode(self, z: torch.Tensor, phase: torch.Tensor) -> torch.Tensor:
+        """Normalised windows (B, 50, 37)."""
+        return self.decoder(torch.cat([z * self.scale, phase], 1)).unflatten(1, (WINDOW, -1))
+
+
+def steady_windows(ticks: Ticks) -> np.ndarray:
+    """First ticks (N,) of the windows that lie within one segment, half a second after its start."""
+    start = np.flatnonzero(np.diff(ticks.segment, prepend=-1))
+    length = np.diff(np.append(start, len(ticks.segment)))
+    firsts = [np.arange(s + 25, s + n - WINDOW + 1) for s, n in zip(start, length, strict=True)]
+    return np.concatenate(firsts)
+
+
+def fit(
+    ticks: Ticks, steps: int, path: Path, seed: int = 0, progress: Callable[[float], None] = lambda done: None
+) -> MotionAutoencoder:
+    """Train the autoencoder on the teachers' motion."""
+    firsts = steady_windows(ticks)
+    segment = ticks.segment[firsts]
+    begin = np.searchsorted(segment, segment, "left")
+    end = np.searchsorted(segment, segment, "right")
+    motion = torch.from_numpy(ticks.motion)
+    offsets = torch.arange(WINDOW)
+    model = MotionAutoencoder(motion.shape[1])
+    torch.manual_seed(seed)
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            layer.reset_parameters()
+    model.mean.copy_(motion.mean(0))
+    model.std.copy_(motion.std(0).clamp_min(0.02))
+
+    def windows(rows: np.ndarray) -> torch.Tensor:
+        index = torch.from_numpy(firsts[rows])[:, None] + offsets
+        return motion[index].to(model.mean.device)
+
+    def loss(network: nn.Module, rng: np.random.Generator) -> torch.Tensor:
+        assert isinstance(network, MotionAutoencoder)
+        one = rng.integers(len(firsts), size=256)
+        other = rng.integers(begin[one], end[one])  # the same segment at another instant
+        first, second = windows(one), windows(other)
+        z, _ = network.split(first)
+        z_other, phase_other = network.split(second)
+        # noise on z keeps its scale honest and its neighbourhood smooth
+        decoded = network.decode(z + 0.1 * torch.randn_like(z), phase_other)
+        rebuilt = F.mse_loss(decoded, network.normalise(second))
+        same = F.mse_loss(z, z_other)
+        velocity = F.mse_loss(network.velocity(z), second[:, :, :3].mean(1) / 0.3)
+        return rebuilt + 0.1 * same + 0.2 * velocity + 0.01 * z.square().mean()
+
+    model = train(model, loss, steps, path, seed=seed, bfloat16=False, progress=progress)
+    with torch.no_grad():
+        model.scale.fill_(1.0)
+        sample = windows(np.random.default_rng(seed).integers(len(firsts), size=4096))
+        model.scale.fill_(float(model(sample).square().mean().sqrt()))
+    return model
+
+
+class Library:
+    """Steady segments of the teachers' motion: what each is called, does, and means.
+
+    Attributes:
+        teacher: (N,) which teacher walked it.
+        command: (N, 3) what it was told.
+        velocity: (N, 3) what the body did [m/s, m/s, rad/s].
+        z: (N, Z) its intent.
+        label: (N,) index into ``LABELS``.
+    """
+
+    def __init__(self, ticks: Ticks, model: MotionAutoencoder):
+        firsts = steady_windows(ticks)
+        segment = ticks.segment[firsts]
+        _, begin = np.unique(segment, return_index=True)
+        first, last = firsts[begin], firsts[np.append(begin[1:], len(firsts)) - 1]
+        self.z_of_window, self.first = encode(model, ticks, firsts), firsts
+        bounds = np.append(begin, len(firsts))
+        pairs = list(zip(bounds[:-1], bounds[1:], strict=True))
+        self.z = np.array([self.z_of_window[a:b].mean(0) for a, b in pairs])
+        spans = list(zip(first, last + WINDOW, strict=True))
+        self.velocity = np.array([ticks.motion[a:b, :3].mean(0) for a, b in spans])
+        self.teacher = ticks.teacher[first].astype(int)
+        self.command = ticks.command[first]
+        self.segment = ticks.segment[first]
+        standing = np.linalg.norm(self.command, axis=1) < 0.01
+        names = label_of(self.velocity, RUN_FROM)
+        self.label = np.array([LABELS.index("stand" if s else n) for s, n in zip(standing, names, strict=True)])
+        self.gait = np.where(standing, 0, 1 + self.teacher)
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+    @property
+    def stand(self) -> np.ndarray:
+        """(Z,) the prototype that an old or uncertain intent decays to."""
+        return self.z[self.gait == 0].mean(0)
+
+    def nearest(self, velocity: np.ndarray, gait: str = GAITS[1], count: int = 6) -> np.ndarray:
+        """Rows (count,) of that gait's segments which move most nearly at a velocity (3,)."""
+        if np.linalg.norm(velocity) < 0.01:
+            return np.flatnonzero(self.gait == 0)
+        mine = np.flatnonzero(self.gait == GAITS.index(gait))
+        distance = np.linalg.norm((self.velocity[mine] - velocity) / np.array([0.2, 0.1, 0.3]), axis=1)
+        return mine[np.argsort(distance)[:count]]
+
+    def prototype(self, velocity: np.ndarray) -> np.ndarray:
+        """(Z,) the intent of moving at a velocity (3,): the mean over the nearest segments of the first gait."""
+        return self.z[self.nearest(velocity)].mean(0)
+
+
+def encode(model: MotionAutoencoder, ticks: Ticks, firsts: np.ndarray) -> np.ndarray:
+    """Intents (N, Z) of the windows that start at ``firsts``."""
+    motion = torch.from_numpy(ticks.motion)
+    with torch.no_grad():
+        parts = [
+            model(motion[torch.from_numpy(rows)[:, None] + torch.arange(WINDOW)])
+            for rows in np.array_split(firsts, max(1, len(firsts) // 4096))
+        ]
+    return torch.cat(parts).numpy()
+
+
+class Readout(nn.Module):
+    """What an intent says in plain terms: velocity [m/s, m/s, rad/s], label, gait and gesture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(nn.Linear(Z, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU())
+        self.velocity = nn.Linear(64, 3)
+        self.label = nn.Linear(64, len(LABELS))
+        self.gait = nn.Linear(64, len(GAITS))
+
+    def forward(self, intent: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """(B, Z) to velocity (B, 3), label logits, gait logits, gesture logits (B, 1)."""
+        hidden = self.trunk(intent)
+        gait = self.gait(hidden)
+        return self.velocity(hidden), self.label(hidden), gait, torch.zeros_like(gait[:, :1])
+
+
+def fit_readout(
+    library: Library, steps: int, path: Path, seed: int = 0, progress: Callable[[float], None] = lambda done: None
+) -> Readout:
+    """Train the readout on the library, balanced over labels, with noise on the intent."""
+    torch.manual_seed(seed)
+    model = Readout()
+    count = np.bincount(library.label, minlength=len(LABELS))
+    weight = 1.0 / np.maximum(count[library.label], 1)
+    weight /= weight.sum()
+    z, velocity, label, gait = (
+        torch.from_numpy(np.asarray(a)) for a in (library.z, library.velocity, library.label, library.gait)
+    )
+
+    def loss(network: nn.Module, rng: np.random.Generator) -> torch.Tensor:
+        rows = torch.from_numpy(rng.choice(len(library), size=512, p=weight))
+        target = next(network.parameters()).device
+        noisy = (z[rows] + 0.15 * torch.randn(len(rows), Z)).to(target)
+        said = network(noisy)
+        return (
+            F.mse_loss(said[0] / 0.2, velocity[rows].to(target) / 0.2)
+            + F.cross_entropy(said[1], label[rows].to(target))
+            + F.cross_entropy(said[2], gait[rows].to(target))
+        )
+
+    trained = train(model, loss, steps, path, seed=seed, bfloat16=False, progress=progress)
+    assert isinstance(trained, Readout)
+    return trained
