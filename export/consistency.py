@@ -33,18 +33,26 @@ def end_point(model: Denoiser, x: torch.Tensor, t: torch.Tensor, proprio: torch.
     return torch.where(t[:, :, None] >= 1.0 - 1e-6, x, model(x, t, proprio, intent).float())
 
 
+class Pair(nn.Module):
+    """The student and the slow copy that it is held against: one module, so that a checkpoint has both."""
+
+    def __init__(self, teacher: Denoiser):
+        super().__init__()
+        self.student = copy.deepcopy(teacher).requires_grad_(True)
+        self.target = copy.deepcopy(teacher).requires_grad_(False)
+
+
 def distil(
     teacher: Denoiser, chunks: Chunks, steps: int, path: Path, batch: int = 1024, seed: int = 0,
     progress: Callable[[float], None] = lambda done: None,
 ) -> Denoiser:  # fmt: skip
     """A student of the same shape whose single step lands where the teacher's ten do."""
     teacher = copy.deepcopy(teacher).to(device()).requires_grad_(False)
-    target = copy.deepcopy(teacher)
 
-    def loss(student: nn.Module, rng: np.random.Generator) -> torch.Tensor:
-        assert isinstance(student, Denoiser)
+    def loss(pair: nn.Module, rng: np.random.Generator) -> torch.Tensor:
+        assert isinstance(pair, Pair)
         with torch.no_grad():
-            for slow, fast in zip(target.parameters(), student.parameters(), strict=True):
+            for slow, fast in zip(pair.target.parameters(), pair.student.parameters(), strict=True):
                 slow.lerp_(fast, 1 - TARGET_DECAY)
         proprio, intent, actions = chunks.batch(rng, batch, teacher.action_mean.device)
         clean = (actions - teacher.action_mean) / teacher.action_std
@@ -54,9 +62,9 @@ def distil(
         x = noise + t[:, :, None] * (clean - noise)
         with torch.no_grad():
             further = x + (teacher(x, t, proprio, intent).float() - x) / (GRID * (1 - t))[:, :, None]
-            goal = end_point(target, further, (step + 1) / GRID, proprio, intent)
-        return F.mse_loss(end_point(student, x, t, proprio, intent), goal)
+            goal = end_point(pair.target, further, (step + 1) / GRID, proprio, intent)
+        return F.mse_loss(end_point(pair.student, x, t, proprio, intent), goal)
 
-    student = train(copy.deepcopy(teacher).requires_grad_(True), loss, steps, path, 3e-4, seed=seed, progress=progress)
-    assert isinstance(student, Denoiser)
-    return student
+    pair = train(Pair(teacher), loss, steps, path, 3e-4, seed=seed, progress=progress)
+    assert isinstance(pair, Pair)
+    return pair.student

@@ -72,8 +72,8 @@ class Effort:
 
 
 FULL = Effort(
-    teacher_shards=16, autoencoder_steps=4000, readout_steps=1500, first_shards=8, round_shards=6, rounds=4,
-    round_steps=1800, final_steps=4000, consistency_steps=3000, clips=6400, held_out_clips=640, encoder_steps=4000,
+    teacher_shards=16, autoencoder_steps=5000, readout_steps=1500, first_shards=8, round_shards=6, rounds=4,
+    round_steps=1800, final_steps=4000, consistency_steps=3000, clips=6400, held_out_clips=640, encoder_steps=5000,
 )  # fmt: skip
 QUICK = Effort(
     teacher_shards=2, autoencoder_steps=150, readout_steps=200, first_shards=2, round_shards=1, rounds=1,

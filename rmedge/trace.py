@@ -1,4 +1,4 @@
-"""The trace: every tick's time by stage, its frame's age and its intent; the report is made after the loop."""
+"""The trace: every tick's time by stage, its frame's age, its intent; the report is made after the loop."""
 
 from __future__ import annotations
 
@@ -12,8 +12,24 @@ from rmedge.specs import Intent
 
 __all__ = ["STAGES", "Report", "Trace"]
 
-STAGES = ("capture", "preprocess", "encode", "read", "observe", "policy", "plan", "envelope", "write", "physics")
-FOREIGN = ("capture", "encode", "policy", "physics")  # the decoder, onnxruntime and the simulator: not rmedge's own
+STAGES = (
+    "capture",
+    "preprocess",
+    "encode",
+    "read",
+    "observe",
+    "policy",
+    "plan",
+    "envelope",
+    "write",
+    "physics",
+)
+FOREIGN = (
+    "capture",
+    "encode",
+    "policy",
+    "physics",
+)  # the decoder, onnxruntime and the simulator: not rmedge's own
 _COLUMN = {name: column for column, name in enumerate(STAGES)}
 
 

@@ -23,7 +23,9 @@ class Loop:
     intents to the bit; only the measured times differ.
     """
 
-    def __init__(self, camera: Camera, mirror: Mirror, actuator: Actuator, clock: Clock | None = None) -> None:
+    def __init__(
+        self, camera: Camera, mirror: Mirror, actuator: Actuator, clock: Clock | None = None
+    ) -> None:
         self.camera, self.mirror, self.actuator = camera, mirror, actuator
         self.clock = ManualClock() if clock is None else clock
 

@@ -32,10 +32,14 @@ class Mirror:
     along its chunk; every target leaves through the envelope. ``write_hz`` is how often ``act`` is called.
     """
 
-    def __init__(self, bundle: Bundle, provider: str = "cpu", threads: int = 1, write_hz: float = 500.0) -> None:
+    def __init__(
+        self, bundle: Bundle, provider: str = "cpu", threads: int = 1, write_hz: float = 500.0
+    ) -> None:
         rate_hz = bundle.policy.rate_hz
         if not (write_hz >= rate_hz and write_hz % rate_hz == 0):
-            raise UsageError(f"write_hz: expected a multiple of the policy's {rate_hz:g} Hz, got {write_hz:g}")
+            raise UsageError(
+                f"write_hz: expected a multiple of the policy's {rate_hz:g} Hz, got {write_hz:g}"
+            )
         self.bundle = bundle
         self.encoder = Encoder(bundle, provider, threads)
         self.policy = Policy(bundle, provider, threads)

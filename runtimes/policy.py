@@ -25,7 +25,9 @@ class Policy:
         self._session = Session(bundle.graph("policy"), spec.inputs, spec.outputs, provider, threads)
         self._default, self._scale = bundle.default_pose, bundle.action_scale
         self._terms = spec.observation.terms
-        self._limit = np.repeat([t.clip for t in self._terms], [t.size for t in self._terms]).astype(np.float32)
+        self._limit = np.repeat([t.clip for t in self._terms], [t.size for t in self._terms]).astype(
+            np.float32
+        )
         self._history = np.zeros((spec.observation.history, sum(t.size for t in self._terms)), np.float32)
         self._proprio = self._history.reshape(spec.inputs["proprio"])  # a view: time major, oldest first
         self._noise_shape = spec.inputs["noise"]
@@ -70,4 +72,4 @@ class Policy:
             return state.joint_pos - self._default
         if name == "actions":
             return self._action
-        return getattr(state, name)  # type: ignore[no-any-return]
+        return getattr(state, name)

@@ -49,4 +49,4 @@ class Rendered:
         self._camera.azimuth = np.degrees(np.arctan2(ray[1], ray[0]))
         self._camera.elevation = np.degrees(np.arcsin(ray[2] / self._camera.distance))
         self._renderer.update_scene(self._data, self._camera)
-        return self._renderer.render()  # type: ignore[no-any-return]
+        return self._renderer.render()

@@ -50,20 +50,28 @@ class Session:
         wanted = PROVIDERS[provider]
         if wanted not in ort.get_available_providers():
             here = ", ".join(ort.get_available_providers())
-            raise AbsentError(f"provider: expected {wanted}, got a build with {here}; install a build that has it")
+            raise AbsentError(
+                f"provider: expected {wanted}, got a build with {here}; install a build that has it"
+            )
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning steals the other core
+        options.add_session_config_entry(
+            "session.intra_op.allow_spinning", "0"
+        )  # spinning steals the other core
         options.log_severity_level = 3
         try:
             self._session = ort.InferenceSession(graph, options, providers=[wanted])
         except Exception as error:  # onnxruntime's own errors share no public base
-            raise BundleError(f"graph: expected one that onnxruntime {ort.__version__} loads, got: {error}") from error
+            raise BundleError(
+                f"graph: expected one that onnxruntime {ort.__version__} loads, got: {error}"
+            ) from error
         self._session.disable_fallback()
         active = self._session.get_providers()[0]
         if active != wanted:  # asked for CUDA on a CPU build, onnxruntime only warns
-            raise AbsentError(f"provider: expected {wanted}, got {active}; check the driver and the CUDA libraries")
+            raise AbsentError(
+                f"provider: expected {wanted}, got {active}; check the driver and the CUDA libraries"
+            )
         self.provider = active
         self.output_names = list(outputs)
         _check("input", self._session.get_inputs(), inputs)
@@ -71,7 +79,7 @@ class Session:
 
     def run(self, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The declared outputs, in their declared order."""
-        return self._session.run(self.output_names, feed)  # type: ignore[no-any-return]
+        return self._session.run(self.output_names, feed)
 
 
 def _check(kind: str, found: Any, declared: Mapping[str, tuple[int, ...]]) -> None:

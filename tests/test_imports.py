@@ -36,7 +36,7 @@ FENCES = {
         "export/",
     ),
     "av": ("runtimes/cameras/video.py", "runtimes/film.py", "export/"),
-    "mujoco": ("runtimes/physics.py", "runtimes/actuators/sim.py", "export/"),
+    "mujoco": ("runtimes/physics.py", "runtimes/renderer.py", "runtimes/actuators/sim.py", "export/"),
     "onnx": ("export/",),
     "onnxscript": ("export/",),
     "torch": ("export/",),

@@ -25,7 +25,7 @@ class NullActuator:
 
     def read(self) -> RobotState:
         return RobotState(
-            joint_pos=self._pose.copy(),
+            joint_pos=self._pose,  # nobody can write to it
             joint_vel=np.zeros_like(self._pose),
             base_ang_vel=np.zeros(3),
             projected_gravity=np.array([0.0, 0.0, -1.0]),

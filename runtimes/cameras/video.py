@@ -72,30 +72,36 @@ class VideoCamera:
             raise self._undecodable(error) from error
         if not container.streams.video:
             container.close()
-            raise InputError(f"video: expected a video stream, got none in {str(self.path)!r}; is it a video?")
+            raise InputError(
+                f"video: expected a video stream, got none in {str(self.path)!r}; is it a video?"
+            )
         return container
 
     def _survey(self) -> float:
-        """The duration [s], after a pass over the packets that finds a truncated file before the robot moves."""
+        """The duration [s], after a pass over the packets: truncation shows before the robot moves."""
         with self._open() as container:
             stream = container.streams.video[0]
-            promised, packets, end_s = stream.frames, 0, 0.0
+            promised, spans = stream.frames, []
             try:
                 for packet in container.demux(stream):
                     if packet.is_corrupt:
-                        raise InputError(f"video: expected a whole file, got {str(self.path)!r}, which is damaged")
+                        raise InputError(
+                            f"video: expected a whole file, got {str(self.path)!r}, which is damaged"
+                        )
                     if packet.size and packet.pts is not None:
-                        packets += 1
-                        last = (packet.pts + (packet.duration or 0)) * packet.time_base
-                        end_s = max(end_s, float(last - (stream.start_time or 0) * packet.time_base))
+                        spans.append((packet.pts, packet.pts + (packet.duration or 0)))
             except self._av.error.FFmpegError as error:
                 raise self._undecodable(error) from error
-        if promised and packets < promised:
+        if promised and len(spans) < promised:
             raise InputError(
-                f"video: expected {promised} frames, got {packets} in {str(self.path)!r}; "
+                f"video: expected {promised} frames, got {len(spans)} in {str(self.path)!r}; "
                 "the file is truncated, copy it again"
             )
-        return end_s
+        if not spans:
+            return 0.0
+        # not every container tells where its video starts, and an edit list may cut packets off the front
+        start = max(stream.start_time or 0, min(spans)[0])
+        return float((max(end for _, end in spans) - start) * stream.time_base)
 
     def _decode(self) -> Iterator[tuple[int, Any]]:
         stream = self._container.streams.video[0]
@@ -112,4 +118,6 @@ class VideoCamera:
 
     def _undecodable(self, error: Exception) -> InputError:
         why = str(error).split(";")[0]
-        return InputError(f"video: expected one that can be decoded, got {str(self.path)!r} ({why}); is it a video?")
+        return InputError(
+            f"video: expected one that can be decoded, got {str(self.path)!r} ({why}); is it a video?"
+        )

@@ -27,7 +27,11 @@ class Webcam:
         except ImportError as error:
             raise AbsentError('webcam: expected OpenCV, got none; pip install "rmedge[camera]"') from error
         self._cv2 = cv2
+        # OpenCV has words of its own about a camera that is not there; older builds cannot be hushed
+        hush = getattr(getattr(cv2.utils, "logging", None), "setLogLevel", lambda level: level)
+        before = hush(0)
         self._capture = cv2.VideoCapture(number)
+        hush(before)
         if not self._capture.isOpened():
             raise AbsentError(f"webcam: expected a camera {number}, got none; list them with: ls /dev/video*")
         self._newest: Frame | None = None
@@ -62,7 +66,9 @@ class Webcam:
                 continue
             clock = self._clock
             now_ns = clock.now_ns()  # OpenCV does not say when the light fell: this is its upper bound
-            frame = Frame(self._cv2.cvtColor(pixels, self._cv2.COLOR_BGR2RGB), now_ns, clock.now_ns(), sequence)
+            frame = Frame(
+                self._cv2.cvtColor(pixels, self._cv2.COLOR_BGR2RGB), now_ns, clock.now_ns(), sequence
+            )
             sequence += 1
             if clock is self._clock:
                 self._newest = frame

@@ -1,0 +1,221 @@
+"""The mirror walks along its chunks, follows what is fresh and sure, and stands when it does not know."""
+
+from __future__ import annotations
+
+import bundles
+import numpy as np
+import pytest
+import stand_ins
+
+from rmedge.bundle import Bundle
+from rmedge.errors import UsageError
+from rmedge.runtimes.mirror import FRESH_NS, STALE_NS, SURE, UNSURE, Mirror
+from rmedge.specs import ActionChunk, Intent, RobotState
+
+MS = 1_000_000
+WRITE, PERIOD = 2 * MS, 20 * MS
+UPRIGHT = np.array([0.0, 0.0, -1.0])
+
+
+@pytest.fixture
+def mirror(monkeypatch, tmp_path):
+    pytest.importorskip("cv2")
+    stand_ins.install(monkeypatch)
+    return Mirror(Bundle.load(bundles.make(tmp_path / "tiny")))
+
+
+class Script:
+    """A policy that plays chunks written beforehand, and remembers what it was asked."""
+
+    period_ns = PERIOD
+
+    def __init__(self, chunks):
+        self.chunks, self.calls, self.asked = list(chunks), [], []
+
+    def act(self, state, z, trace=None):
+        self.calls.append(state.stamp_ns)
+        self.asked.append(z)
+        rows = self.chunks[min(len(self.calls), len(self.chunks)) - 1]
+        return ActionChunk(rows, state.stamp_ns, PERIOD)
+
+    def reset(self, seed=0):
+        pass
+
+
+def state(stamp, pose):
+    return RobotState(pose, np.zeros_like(pose), np.zeros(3), UPRIGHT, stamp)
+
+
+def chunks(mirror, count, rows=4, spread=0.02, seed=0):
+    """Small random waypoints about the default pose, which the envelope lets pass."""
+    rng = np.random.default_rng(seed)
+    pose = mirror.bundle.default_pose
+    inside = np.minimum(pose - mirror.bundle.robot.lower, mirror.bundle.robot.upper - pose).min()
+    spread = min(spread, inside)
+    return [pose + rng.uniform(-spread, spread, (rows, len(pose))) for _ in range(count)]
+
+
+def sent(mirror, stamp):
+    return mirror.act(state(stamp, mirror.bundle.default_pose)).joint_pos
+
+
+def test_the_targets_are_linear_between_waypoints(mirror):
+    plans = chunks(mirror, 3)
+    mirror.policy = Script(plans)
+    start = 5 * MS
+    before = mirror.bundle.default_pose
+    for plan in plans:
+        for step in range(1, 11):
+            found = sent(mirror, start)
+            np.testing.assert_allclose(found, before + (plan[0] - before) * step / 10, atol=1e-12)
+            start += WRITE
+        before = plan[0]
+    assert mirror.policy.calls == [5 * MS, 25 * MS, 45 * MS]
+    assert all(count.sum() == 0 for count in mirror.envelope.clamped.values())
+
+
+def test_a_chunk_plays_on_while_the_policy_is_late_and_holds_its_end(mirror):
+    (plan,) = chunks(mirror, 1)
+    mirror.policy = Script([plan])
+    sent(mirror, 0)
+    chunk = mirror._chunk
+    for stamp in range(0, 6 * PERIOD, WRITE):
+        along = (stamp + WRITE) / PERIOD
+        track = np.vstack([mirror.bundle.default_pose, plan])
+        row = min(int(along), 4)
+        expected = track[row] + (along - row) * (track[min(row + 1, 4)] - track[row])
+        np.testing.assert_allclose(mirror._waypoint(chunk, stamp), expected, atol=1e-12)
+
+
+def test_after_a_late_policy_the_next_chunk_is_joined_where_the_last_was_left(mirror):
+    first, second = chunks(mirror, 2)
+    mirror.policy = Script([first, second])
+    for stamp in range(0, PERIOD, WRITE):
+        last = sent(mirror, stamp)
+    np.testing.assert_allclose(last, first[0], atol=1e-12)
+    late = 3 * PERIOD  # two policy ticks were lost, the chunk's third row is where the robot is by now
+    found = sent(mirror, late)
+    before = first[2]
+    np.testing.assert_allclose(found, before + (second[0] - before) / 10, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_jittering_clock_costs_no_policy_tick(mirror, seed):
+    mirror.policy = Script(chunks(mirror, 1))
+    jitter = np.random.default_rng(seed).integers(0, WRITE // 3, 1000).tolist()
+    for step in range(1000):
+        sent(mirror, 1000 + step * WRITE + jitter[step])
+    assert [round((call - 1000) / WRITE - 0.17) for call in mirror.policy.calls] == list(range(0, 1000, 10))
+
+
+@pytest.mark.parametrize("write_hz", [50, 100, 250, 300, 500, 1000])
+def test_any_write_rate_reaches_every_waypoint(monkeypatch, tmp_path, write_hz):
+    pytest.importorskip("cv2")
+    stand_ins.install(monkeypatch)
+    mirror = Mirror(Bundle.load(bundles.make(tmp_path / "tiny")), write_hz=write_hz)
+    plans = chunks(mirror, 3)
+    mirror.policy = Script(plans)
+    writes = write_hz // 50
+    for number, plan in enumerate(plans):
+        for write in range(writes):
+            found = sent(mirror, round((number + write / writes) * PERIOD))
+        np.testing.assert_allclose(found, plan[0], atol=1e-9)
+    assert len(mirror.policy.calls) == 3
+
+
+@pytest.mark.parametrize("write_hz", [0.0, -500.0, 30.0, 49.0, 120.0, float("nan")])
+def test_a_write_rate_that_the_policys_does_not_divide_is_refused(monkeypatch, tmp_path, write_hz):
+    pytest.importorskip("cv2")
+    stand_ins.install(monkeypatch)
+    with pytest.raises(UsageError, match="write_hz: expected a multiple of the policy's 50 Hz, got"):
+        Mirror(Bundle.load(bundles.make(tmp_path / "tiny")), write_hz=write_hz)
+
+
+def followed(mirror, age, certainty=1.0):
+    """How far the mirror follows an intent that old, 0 to 1."""
+    z = mirror._stand + np.float32(2.0)
+    mirror.intent = Intent(z, certainty, 1.0, 1000)
+    shares = (mirror.wanted(1000 + age) - mirror._stand) / 2.0
+    assert np.ptp(shares) < 1e-6
+    return float(shares[0])
+
+
+def test_an_old_intent_decays_to_standing(mirror):
+    assert followed(mirror, 0) == followed(mirror, FRESH_NS) == pytest.approx(1.0)
+    assert followed(mirror, STALE_NS) == followed(mirror, 100 * STALE_NS) == 0.0
+    assert followed(mirror, (FRESH_NS + STALE_NS) // 2) == pytest.approx(0.5, abs=1e-6)
+    ages = np.linspace(0, 1.2 * STALE_NS, 60).astype(int).tolist()
+    shares = [followed(mirror, age) for age in ages]
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_an_unsure_intent_decays_to_standing(mirror):
+    assert followed(mirror, 0, SURE) == pytest.approx(1.0)
+    assert followed(mirror, 0, UNSURE) == followed(mirror, 0, 0.0) == 0.0
+    assert followed(mirror, 0, (SURE + UNSURE) / 2) == pytest.approx(0.5, abs=1e-6)
+    assert followed(mirror, (FRESH_NS + STALE_NS) // 2, (SURE + UNSURE) / 2) == pytest.approx(0.5, abs=1e-6)
+
+
+def test_without_an_intent_it_stands(mirror):
+    np.testing.assert_array_equal(mirror.wanted(0), mirror.bundle.intent.stand)
+    mirror.policy = Script(chunks(mirror, 1))
+    sent(mirror, 0)
+    np.testing.assert_array_equal(mirror.policy.asked[0], mirror.bundle.intent.stand)
+
+
+def test_a_new_episode_forgets_the_last(mirror):
+    mirror.policy = Script(chunks(mirror, 2))
+    fresh = sent(mirror, 0)
+    sent(mirror, PERIOD)
+    mirror.intent = Intent(mirror._stand + 1, 1.0, 1.0, 0)
+    mirror.reset()
+    mirror.policy = Script(chunks(mirror, 2))
+    assert mirror.intent is None
+    np.testing.assert_array_equal(sent(mirror, 7 * MS), fresh)
+
+
+def test_the_policy_sees_its_history_oldest_first_scaled_and_clipped(mirror):
+    policy, bundle = mirror.policy, mirror.bundle
+    fed = []
+    real = policy._session.run
+    policy._session.run = lambda feed: fed.append(feed["proprio"].copy()) or real(feed)
+    rng = np.random.default_rng(3)
+    joints = len(bundle.default_pose)
+    rows, action = [], np.zeros(joints)
+    for tick in range(4):
+        pose, velocity, spin = (rng.normal(0, size, n) for size, n in ((1, joints), (5000, joints), (1, 3)))
+        seen = RobotState(pose, velocity, spin, UPRIGHT, tick * PERIOD)
+        terms = {
+            "base_ang_vel": spin, "projected_gravity": UPRIGHT, "joint_pos": pose - bundle.default_pose,
+            "joint_vel": velocity, "actions": action,
+        }  # fmt: skip
+        declared = bundle.policy.observation.terms
+        rows.append(
+            np.concatenate(
+                [np.clip(term.scale * terms[term.name], -term.clip, term.clip) for term in declared]
+            )
+        )
+        chunk = policy.act(seen, mirror._stand)
+        assert chunk.stamp_ns == tick * PERIOD and chunk.period_ns == PERIOD
+        action = (chunk.joint_pos[0] - bundle.default_pose) / bundle.action_scale
+    assert np.abs(rows).max() == 100.0  # some velocity was clipped
+    track = [rows[0], rows[0], rows[1], rows[2], rows[3]]  # before its first tick it had stood like that
+    for tick, proprio in enumerate(fed):
+        np.testing.assert_allclose(proprio[0], np.concatenate(track[tick : tick + 2]), rtol=1e-5, atol=1e-5)
+
+
+def test_each_term_is_clipped_at_its_own_limit(monkeypatch, tmp_path):
+    pytest.importorskip("cv2")
+    stand_ins.install(monkeypatch)
+    says = bundles.manifest()
+    for term, clip in zip(says["policy"]["observation"]["terms"], (1.0, 2.0, 3.0, 4.0, 5.0)):
+        term["clip"], term["scale"] = clip, 1.0
+    policy = Mirror(Bundle.load(bundles.make(tmp_path / "tiny", says))).policy
+    joints = len(policy._default)
+    high = RobotState(np.full(joints, 90.0), np.full(joints, 90.0), np.full(3, 90.0), np.full(3, 90.0), 0)
+    fed = []
+    real = policy._session.run
+    policy._session.run = lambda feed: fed.append(feed["proprio"].copy()) or real(feed)
+    policy.act(high, np.zeros(4))
+    sizes = (3, 3, joints, joints, joints)
+    assert fed[0][0, : sum(sizes[:4])].tolist() == np.repeat([1.0, 2.0, 3.0, 4.0], sizes[:4]).tolist()
