@@ -6,12 +6,14 @@ import sys
 from typing import Sequence
 
 from rmedge import __version__
+from rmedge.benchmarks import eval as evaluation
 from rmedge.benchmarks import run
 from rmedge.cli import command
 
 __all__ = ["main"]
 
 EXAMPLES = """examples:
+  rmedge-bench eval policy  does it walk, and how well beside its teachers
   rmedge-bench run          what a tick costs here, and how much of it is onnxruntime
 """
 
@@ -20,5 +22,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns its exit code."""
     parser = command.Parser("rmedge-bench", "Measures what rmedge costs and what it can do.", EXAMPLES)
     parser.add_argument("--version", action="version", version=f"rmedge {__version__}")
-    parser.verbs(run)
+    parser.verbs(run, evaluation)
     return command.guard(parser.run, sys.argv[1:] if argv is None else argv)

@@ -132,7 +132,7 @@ def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
 
 
 def summary(trials: list[Trial]) -> dict[str, Any]:
-    """Success with its interval and velocity error of each, and the student's against the better teacher's."""
+    """Success and velocity error of each, and the student's error against the better teacher's."""
     rows: dict[str, Any] = {}
     for who in dict.fromkeys(trial.who for trial in trials):
         mine = [trial for trial in trials if trial.who == who]

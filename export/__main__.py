@@ -12,7 +12,7 @@ from rmedge.errors import RmedgeError
 EXAMPLES = """examples:
   python -m rmedge.export teachers                       fetch and check the pretrained teachers
   python -m rmedge.export g1-mirror --out build/         the shipped bundle, about 40 minutes on two cores
-  python -m rmedge.export g1-mirror --out tmp/ --quick   all of it, small, in under five minutes; it does not walk
+  python -m rmedge.export g1-mirror --out tmp/ --quick   all of it, small, in under five minutes
   python -m rmedge.export sample walk.mp4                the demo's sample clip
 """
 
@@ -20,13 +20,20 @@ EXAMPLES = """examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     parser = argparse.ArgumentParser(
-        prog="rmedge export", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="rmedge export",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("teachers", help="fetch and check the pretrained teachers")
     mirror = verbs.add_parser("g1-mirror", help="train, export, quantise and seal the bundle")
-    mirror.add_argument("--out", type=Path, required=True, help="folder for the bundle and the work; resumes what is there")
-    mirror.add_argument("--quick", action="store_true", help="everything, small: a test of the recipe, not a robot's bundle")
+    mirror.add_argument(
+        "--out", type=Path, required=True, help="folder for the bundle and the work; resumes what is there"
+    )
+    mirror.add_argument(
+        "--quick", action="store_true", help="everything, small: a test of the recipe, not a robot's bundle"
+    )
     mirror.add_argument("--seed", type=int, default=None)
     sample = verbs.add_parser("sample", help="paint the demo's sample clip")
     sample.add_argument("path", type=Path)
@@ -44,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             from rmedge.export import recipe
 
             effort = recipe.QUICK if asked.quick else recipe.FULL
-            print(f"bundle: {recipe.make(asked.out, effort, recipe.SEED if asked.seed is None else asked.seed)}")
+            print(
+                f"bundle: {recipe.make(asked.out, effort, recipe.SEED if asked.seed is None else asked.seed)}"
+            )
     except RmedgeError as error:
         print(f"rmedge: {error}", file=sys.stderr)
         return error.exit_code

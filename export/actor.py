@@ -28,7 +28,9 @@ class Path:
         """The way that a velocity (T, 3) leads from the origin."""
         turned = heading + np.concatenate([[0.0], np.cumsum(velocity[:-1, 2])]) * period_s
         cos, sin = np.cos(turned), np.sin(turned)
-        step = np.stack([cos * velocity[:, 0] - sin * velocity[:, 1], sin * velocity[:, 0] + cos * velocity[:, 1]], 1)
+        step = np.stack(
+            [cos * velocity[:, 0] - sin * velocity[:, 1], sin * velocity[:, 0] + cos * velocity[:, 1]], 1
+        )
         position = np.concatenate([np.zeros((1, 2)), np.cumsum(step[:-1] * period_s, 0)])
         return cls(position, turned, velocity)
 
@@ -135,7 +137,9 @@ class Actor:
         thick = self.height * self.girth
 
         def link(start: np.ndarray, end: np.ndarray, first: float, last: float, colour: Colour) -> Capsule:
-            return Capsule(origin + rotation @ start, origin + rotation @ end, first * thick, last * thick, colour)
+            return Capsule(
+                origin + rotation @ start, origin + rotation @ end, first * thick, last * thick, colour
+            )
 
         parts = [
             link(np.zeros(3), 0.6 * chest, 0.075, 0.07, self.top),
@@ -144,7 +148,13 @@ class Actor:
             link(hip[0], hip[1], 0.06, 0.06, self.trousers),
             link(chest, neck, 0.03, 0.03, self.skin),
             link(neck + 0.4 * (crown - neck), crown, 0.042, 0.048, self.skin),
-            link(crown - np.array([0.012, 0, -0.008]), crown - np.array([0.03, 0, 0.02]), 0.048, 0.045, self.hair),
+            link(
+                crown - np.array([0.012, 0, -0.008]),
+                crown - np.array([0.03, 0, 0.02]),
+                0.048,
+                0.045,
+                self.hair,
+            ),
         ]
         for n in range(2):
             parts += [
@@ -189,9 +199,13 @@ def human_gait(rng: np.random.Generator, actor: Actor, velocity: np.ndarray, per
         hip=amplitude * np.sin(phase) + 0.1 * lift * swing + 0.5 * idle[:, None],
         abduction=rng.uniform(0.0, 0.08) + np.maximum(0.0, sway * np.array([1.0, -1.0])),
         knee=rng.uniform(0.02, 0.2) + lift * swing + 0.25 * running[:, None],
-        shoulder=-arms * (0.9 * amplitude + 0.4 * running[:, None]) * np.sin(phase) + idle[:, None] + 0.2 * rest,
+        shoulder=-arms * (0.9 * amplitude + 0.4 * running[:, None]) * np.sin(phase)
+        + idle[:, None]
+        + 0.2 * rest,
         spread=np.full((len(vx), 2), rng.uniform(0.05, 0.3)),
-        elbow=np.clip(rest + 0.9 * running[:, None] + 0.2 * arms * np.maximum(0, -np.sin(phase)) * amplitude, 0, 2.2),
+        elbow=np.clip(
+            rest + 0.9 * running[:, None] + 0.2 * arms * np.maximum(0, -np.sin(phase)) * amplitude, 0, 2.2
+        ),
         lean=-(rng.uniform(-0.03, 0.1) + 0.12 * running) + idle,
         twist=0.1 * arms * amplitude[:, 0] * np.sin(phase[:, 0]),
         bounce=running * rng.uniform(0.02, 0.07) * np.abs(np.sin(phase[:, 0])),

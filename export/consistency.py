@@ -28,7 +28,9 @@ GRID = 10  # neighbouring points lie one Euler step of the many-step policy apar
 TARGET_DECAY = 0.95
 
 
-def end_point(model: Denoiser, x: torch.Tensor, t: torch.Tensor, proprio: torch.Tensor, intent: torch.Tensor) -> torch.Tensor:
+def end_point(
+    model: Denoiser, x: torch.Tensor, t: torch.Tensor, proprio: torch.Tensor, intent: torch.Tensor
+) -> torch.Tensor:
     """Where the flow through (x, t) ends, in one evaluation; at t = 1 it is there."""
     return torch.where(t[:, :, None] >= 1.0 - 1e-6, x, model(x, t, proprio, intent).float())
 
@@ -65,6 +67,4 @@ def distil(
             goal = end_point(pair.target, further, (step + 1) / GRID, proprio, intent)
         return F.mse_loss(end_point(pair.student, x, t, proprio, intent), goal)
 
-    pair = train(Pair(teacher), loss, steps, path, 3e-4, seed=seed, progress=progress)
-    assert isinstance(pair, Pair)
-    return pair.student
+    return train(Pair(teacher), loss, steps, path, 3e-4, seed=seed, progress=progress).student

@@ -14,7 +14,7 @@ import torch
 
 from rmedge import robots
 from rmedge.export.denoiser import CHUNK, HISTORY, Denoiser, sample
-from rmedge.export.rollouts import Segment, Ticks, roll, sample_command
+from rmedge.export.rollouts import Segment, Student, Ticks, roll, sample_command
 
 __all__ = ["Repertoire", "collect", "teacher_motion"]
 
@@ -42,15 +42,17 @@ def ask_velocity(rng: np.random.Generator) -> Segment:
     return Segment(int(rng.integers(2)), sample_command(rng))
 
 
-def teacher_motion(robot: str, shards: int, folder: Path, seed: int, progress: Callable[[float], None]) -> Ticks:
+def teacher_motion(
+    robot: str, shards: int, folder: Path, seed: int, progress: Callable[[float], None]
+) -> Ticks:
     """The teachers' own closed-loop motion under random commands."""
     jobs = [(robot, seed + n, None, None, folder / f"teachers-{n:03d}.npz") for n in range(shards)]
     return _gather(jobs, progress)
 
 
 def collect(
-    robot: str, student: Denoiser | None, repertoire: Repertoire, shards: int, folder: Path, tag: str, seed: int,
-    progress: Callable[[float], None],
+    robot: str, student: Denoiser | None, repertoire: Repertoire, shards: int, folder: Path, tag: str,
+    seed: int, progress: Callable[[float], None],
 ) -> Ticks:  # fmt: skip
     """One round: with a student it acts; without one the teachers do, so that there is a first student."""
     weights = None if student is None else _weights(student)
@@ -96,10 +98,12 @@ def _read(path: Path) -> Ticks:
         return Ticks(**{name: arrays[name] for name in arrays.files})
 
 
-def student_from(weights: dict[str, np.ndarray], seed: int, steps: int = STUDENT_STEPS):
+def student_from(weights: dict[str, np.ndarray], seed: int, steps: int = STUDENT_STEPS) -> Student:
     """A student that acts on the first action of its chunk, for `rollouts.roll`."""
     joints = len(weights["action_mean"])
-    model = Denoiser(len(weights["proprio_mean"]) // HISTORY, joints, len(weights["inlet.bias"]), _depth(weights))
+    model = Denoiser(
+        len(weights["proprio_mean"]) // HISTORY, joints, len(weights["inlet.bias"]), _depth(weights)
+    )
     model.load_state_dict({name: torch.from_numpy(np.asarray(value)) for name, value in weights.items()})
     model.eval()
     generator = torch.Generator().manual_seed(seed)

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from rmedge.export.motion import Z
 from rmedge.export.rollouts import Ticks
+from rmedge.export.training import Loss
 
 __all__ = ["CHUNK", "HISTORY", "Chunks", "Denoiser", "OneStep", "flow_loss", "sample"]
 
@@ -62,7 +63,9 @@ class Denoiser(nn.Module):
         self.blocks = nn.ModuleList(Block(width, condition) for _ in range(depth))
         self.outlet = nn.Linear(width, CHUNK * joints)
 
-    def forward(self, x: torch.Tensor, t: torch.Tensor, proprio: torch.Tensor, intent: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, t: torch.Tensor, proprio: torch.Tensor, intent: torch.Tensor
+    ) -> torch.Tensor:
         angle = t * self.frequency
         condition = torch.cat([intent, torch.sin(angle), torch.cos(angle)], -1)
         seen = ((proprio - self.proprio_mean) / self.proprio_std).clamp(-10, 10)
@@ -88,7 +91,9 @@ class OneStep(nn.Module):
         return self.denoiser.actions(self.denoiser(noise, start, proprio, intent))
 
 
-def sample(model: Denoiser, proprio: torch.Tensor, intent: torch.Tensor, noise: torch.Tensor, steps: int) -> torch.Tensor:
+def sample(
+    model: Denoiser, proprio: torch.Tensor, intent: torch.Tensor, noise: torch.Tensor, steps: int
+) -> torch.Tensor:
     """Actions (B, Ta, Da) by ``steps`` Euler steps along the flow."""
     x = noise
     for step in range(steps):
@@ -131,7 +136,7 @@ class Chunks:
         return proprio.to(where), intent.to(where), chunk.to(where)
 
 
-def flow_loss(chunks: Chunks, batch: int = 1024):
+def flow_loss(chunks: Chunks, batch: int = 1024) -> Loss:
     """The rectified-flow objective over those examples."""
 
     def loss(model: nn.Module, rng: np.random.Generator) -> torch.Tensor:

@@ -6,7 +6,7 @@ import io
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -66,10 +66,12 @@ def infer(graph: bytes, feeds: Iterable[Feed], outputs: Iterable[str]) -> list[l
     return [session.run(names, feed) for feed in feeds]
 
 
-def stream(graph: bytes):
+def stream(graph: bytes) -> Callable[[np.ndarray, np.ndarray], list[np.ndarray]]:
     """A streaming encoder's graph as a function: features and state to intent and next state."""
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    return lambda features, state: session.run(["intent", "next_state"], {"features": features, "state": state})
+    return lambda features, state: session.run(
+        ["intent", "next_state"], {"features": features, "state": state}
+    )
 
 
 def parity(model: nn.Module, graph: bytes, feeds: list[Feed], outputs: Iterable[str]) -> float:
@@ -80,20 +82,22 @@ def parity(model: nn.Module, graph: bytes, feeds: list[Feed], outputs: Iterable[
         for feed, found in zip(feeds, infer(graph, feeds, names), strict=True):
             said = model(*(torch.from_numpy(value) for value in feed.values()))
             said = said if isinstance(said, tuple) else (said,)
-            worst = max(worst, *(float(np.abs(a.numpy() - b).max()) for a, b in zip(said, found, strict=True)))
+            worst = max(
+                worst, *(float(np.abs(a.numpy() - b).max()) for a, b in zip(said, found, strict=True))
+            )
     return worst
 
 
-class _Reader(CalibrationDataReader):
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, feeds: list[Feed]):
         self._feeds = iter(feeds)
 
-    def get_next(self) -> Feed | None:  # type: ignore[override]
+    def get_next(self) -> Feed | None:
         return next(self._feeds, None)
 
 
 def quantise(graph: bytes, feeds: list[Feed], keep_float: Iterable[str] = ()) -> bytes:
-    """Static INT8 (QDQ, per channel, U8S8) of a graph's convolutions and products, calibrated on feeds.
+    """Static INT8 (QDQ, per channel, U8S8) of a graph's convolutions and layers, calibrated on feeds.
 
     Args:
         keep_float: names of initialisers whose nodes stay in float32.
@@ -102,7 +106,9 @@ def quantise(graph: bytes, feeds: list[Feed], keep_float: Iterable[str] = ()) ->
         CheckError: nothing was quantised, which the tools do not say.
     """
     with tempfile.TemporaryDirectory() as folder:
-        source, prepared, target = (Path(folder) / name for name in ("float.onnx", "prepared.onnx", "int8.onnx"))
+        source, prepared, target = (
+            Path(folder) / name for name in ("float.onnx", "prepared.onnx", "int8.onnx")
+        )
         source.write_bytes(graph)
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         model = onnx.load(prepared)
@@ -110,12 +116,14 @@ def quantise(graph: bytes, feeds: list[Feed], keep_float: Iterable[str] = ()) ->
         excluded = [node.name for node in model.graph.node if kept & set(node.input)]
         quantize_static(
             prepared, target, _Reader(feeds), quant_format=QuantFormat.QDQ, per_channel=True,
-            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, op_types_to_quantize=["Conv", "Gemm", "MatMul"],
-            nodes_to_exclude=excluded,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            op_types_to_quantize=["Conv", "Gemm"], nodes_to_exclude=excluded,
         )  # fmt: skip
         found = _strip(target.read_bytes())
     if not quantised_weights(found):
-        raise CheckError("quantisation: expected INT8 weights, got none; the graph has no Conv, Gemm or MatMul")
+        raise CheckError(
+            "quantisation: expected INT8 weights, got none; the graph has no Conv or Gemm to quantise"
+        )
     return found
 
 
@@ -126,7 +134,7 @@ def quantised_weights(graph: bytes) -> int:
 
 
 def golden(graph: bytes, inputs: Shapes, outputs: Shapes, feeds: list[Feed]) -> dict[str, np.ndarray]:
-    """Golden vectors: what this graph says to these feeds on this machine; the batch axis counts the cases."""
+    """Golden vectors: what this graph says to these feeds here; the batch axis counts the cases."""
     session = Session(graph, inputs, outputs)
     said = [session.run(feed) for feed in feeds]
     arrays = {name: np.concatenate([feed[name] for feed in feeds]) for name in inputs}

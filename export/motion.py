@@ -8,6 +8,7 @@ so ``z`` cannot hold the phase and a constant ``z`` means a steady motion.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -135,8 +136,7 @@ class Library:
         first, last = firsts[begin], firsts[np.append(begin[1:], len(firsts)) - 1]
         self.z_of_window, self.first = encode(model, ticks, firsts), firsts
         bounds = np.append(begin, len(firsts))
-        pairs = list(zip(bounds[:-1], bounds[1:], strict=True))
-        self.z = np.array([self.z_of_window[a:b].mean(0) for a, b in pairs])
+        self.z = np.array([self.z_of_window[a:b].mean(0) for a, b in pairwise(bounds)])
         spans = list(zip(first, last + WINDOW, strict=True))
         self.velocity = np.array([ticks.motion[a:b, :3].mean(0) for a, b in spans])
         self.teacher = ticks.teacher[first].astype(int)
@@ -144,7 +144,9 @@ class Library:
         self.segment = ticks.segment[first]
         standing = np.linalg.norm(self.command, axis=1) < 0.01
         names = label_of(self.velocity, RUN_FROM)
-        self.label = np.array([LABELS.index("stand" if s else n) for s, n in zip(standing, names, strict=True)])
+        self.label = np.array(
+            [LABELS.index("stand" if s else n) for s, n in zip(standing, names, strict=True)]
+        )
         self.gait = np.where(standing, 0, 1 + self.teacher)
 
     def __len__(self) -> int:
@@ -164,7 +166,7 @@ class Library:
         return mine[np.argsort(distance)[:count]]
 
     def prototype(self, velocity: np.ndarray) -> np.ndarray:
-        """(Z,) the intent of moving at a velocity (3,): the mean over the nearest segments of the first gait."""
+        """(Z,) the intent of moving at a velocity (3,): the mean of the first gait's nearest segments."""
         return self.z[self.nearest(velocity)].mean(0)
 
 
@@ -197,7 +199,11 @@ class Readout(nn.Module):
 
 
 def fit_readout(
-    library: Library, steps: int, path: Path, seed: int = 0, progress: Callable[[float], None] = lambda done: None
+    library: Library,
+    steps: int,
+    path: Path,
+    seed: int = 0,
+    progress: Callable[[float], None] = lambda done: None,
 ) -> Readout:
     """Train the readout on the library, balanced over labels, with noise on the intent."""
     torch.manual_seed(seed)
@@ -220,6 +226,4 @@ def fit_readout(
             + F.cross_entropy(said[2], gait[rows].to(target))
         )
 
-    trained = train(model, loss, steps, path, seed=seed, bfloat16=False, progress=progress)
-    assert isinstance(trained, Readout)
-    return trained
+    return train(model, loss, steps, path, seed=seed, bfloat16=False, progress=progress)

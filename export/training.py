@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import nn
 
 __all__ = ["Loss", "device", "train"]
 
+M = TypeVar("M", bound=nn.Module)
 Loss = Callable[[nn.Module, np.random.Generator], torch.Tensor]
 CHECKPOINT_EVERY = 500
 
@@ -23,7 +25,7 @@ def device() -> torch.device:
 
 
 def train(
-    model: nn.Module,
+    model: M,
     loss: Loss,
     steps: int,
     path: Path,
@@ -32,7 +34,7 @@ def train(
     seed: int = 0,
     bfloat16: bool = True,
     progress: Callable[[float], None] = lambda done: None,
-) -> nn.Module:
+) -> M:
     """Minimise ``loss(model, rng)`` with AdamW, a short warm-up and a cosine decay.
 
     Batches and noise are functions of (seed, step) alone, and ``path`` holds a checkpoint, so a run
@@ -70,8 +72,8 @@ def train(
         with torch.no_grad():
             for kept, new in zip(average.parameters(), model.parameters(), strict=True):
                 kept.lerp_(new, 1 - decay)
-            for kept, new in zip(average.buffers(), model.buffers(), strict=True):
-                kept.copy_(new)
+            for copied, buffer in zip(average.buffers(), model.buffers(), strict=True):
+                copied.copy_(buffer)
         done = step + 1
         if done == steps or done % CHECKPOINT_EVERY == 0:
             _save(path, done, model, average, optimiser)
@@ -80,11 +82,18 @@ def train(
     return average.cpu().eval()
 
 
-def _save(path: Path, step: int, model: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+def _save(
+    path: Path, step: int, model: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     torch.save(
-        {"step": step, "model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()},
+        {
+            "step": step,
+            "model": model.state_dict(),
+            "average": average.state_dict(),
+            "optimiser": optimiser.state_dict(),
+        },
         partial,
     )
     partial.replace(path)  # a killed run leaves the last whole checkpoint

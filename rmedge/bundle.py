@@ -305,7 +305,7 @@ def _parse_value(loader: Any, depth: int) -> Any:
         if len(event.value) > _LONGEST:
             raise refusal(where, f"at most {_LONGEST} characters in one value", event.value)
         tag = loader.resolve(yaml.ScalarNode, event.value, event.implicit)
-        return loader.construct_object(yaml.ScalarNode(tag, event.value, event.start_mark))
+        return loader.construct_object(yaml.ScalarNode(tag, event.value))
     if depth == _DEEPEST:
         raise refusal(where, f"at most {_DEEPEST} collections within collections", "more")
     if isinstance(event, yaml.SequenceStartEvent):

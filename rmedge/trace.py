@@ -46,7 +46,6 @@ class Trace:
         self.ticks = 0
         self.intents: list[Intent] = []
         self.stop_reason = ""
-        self.dropped_frames = 0
         self.missed_deadlines = 0  # of the write rate's grid; none in lock-step
         self.clamped: dict[str, np.ndarray] = {}
         self.refused = 0

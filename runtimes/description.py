@@ -65,7 +65,7 @@ def describe(
                 sequence = frame.sequence
                 intent = encoder.watch(frame)
                 times.append(clock.now_ns() / 1e9)
-                meanings.append(reading.of(intent.z, intent.presence))
+                meanings.append(reading.of(intent.z, intent.presence, intent.certainty))
             if on_frame is not None:
                 on_frame(clock.now_ns() / 1e9, camera.duration_s)
             clock.sleep_until_ns(clock.now_ns() + encoder.period_ns)

@@ -42,4 +42,7 @@ class Encoder:
         z, certainty, presence, self._state = self._session.run(feed)
         if trace:
             trace.mark("encode")
+        if not (np.isfinite(z).all() and np.isfinite(self._state).all()):
+            self.reset()  # a memory that is not finite would never get well again
+            return Intent(np.zeros_like(z[0]), 0.0, 0.0, frame.captured_ns)
         return Intent(z[0], float(certainty[0, 0]), float(presence[0, 0]), frame.captured_ns)

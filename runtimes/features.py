@@ -27,7 +27,10 @@ class Features:
         self._cv2 = cv2
         self._image = image
         self._period_ns = period_ns
-        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._dis = cv2.DISOpticalFlow_create(  # type: ignore[attr-defined]  # missing in OpenCV 5's stubs
+            cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST
+        )
+        self._dis.setFinestScale(0)  # the preset stops at a quarter of the size, where legs are gone
         self._out = np.zeros((1, 3, image.feature_height, image.feature_width), np.float32)
         self.reset()
 

@@ -59,7 +59,6 @@ class Loop:
                     frame = self.camera.read(MAX_FRAME_AGE_NS)
                     trace.mark("capture")
                     if frame is not None and frame.sequence != sequence:
-                        trace.dropped_frames += max(0, frame.sequence - sequence - 1)
                         sequence = frame.sequence
                         trace.intents.append(mirror.watch(frame, trace))
                     elif frame is None and getattr(self.camera, "ended", False) and seconds is None:

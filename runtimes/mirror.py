@@ -21,8 +21,9 @@ __all__ = ["Mirror"]
 
 FRESH_NS = 300_000_000  # an intent this old is still followed whole
 STALE_NS = 800_000_000  # and from here on the robot stands
-SURE = 0.35  # certainty from which an intent is followed whole
-UNSURE = 0.15  # certainty below which the robot stands
+# of ten words a blind guess is right with 0.1: what is likelier than any other by half is followed whole
+SURE = 0.25
+UNSURE = 0.12  # and what is hardly better than blind is not followed at all
 
 
 class Mirror:
@@ -94,10 +95,12 @@ class Mirror:
             return self._stand
         age_ns = now_ns - self.intent.captured_ns
         fresh = (STALE_NS - age_ns) / (STALE_NS - FRESH_NS)
-        sure = (self.intent.certainty - UNSURE) / (SURE - UNSURE)
-        weight = min(max(min(fresh, sure), 0.0), 1.0)
-        if weight == 1.0:
+        sure = (self.intent.certainty * self.intent.presence - UNSURE) / (SURE - UNSURE)
+        weight = min(fresh, sure)
+        if weight >= 1.0:
             return self.intent.z
+        if not weight > 0.0:  # positive form: what is not a number is not followed
+            return self._stand
         return self._stand + np.float32(weight) * (self.intent.z - self._stand)
 
     def _waypoint(self, chunk: ActionChunk, now_ns: int) -> np.ndarray:

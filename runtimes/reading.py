@@ -41,10 +41,11 @@ class Reading:
         self.labels = (*(spec.labels[column] for column in self._named), NONE)
         self.gaits, self.gestures = spec.gaits, spec.gestures
 
-    def of(self, z: np.ndarray, presence: float = 1.0) -> Meaning:
-        """What an intent (Z,) says when somebody is there with probability ``presence``."""
+    def of(self, z: np.ndarray, presence: float = 1.0, certainty: float = 1.0) -> Meaning:
+        """What an intent (Z,) says; what its certainty leaves open is spread evenly over the words."""
         velocity, labels, gaits, gestures = self._session.run({"intent": z[None]})
-        motion = presence * _softmax(labels[0, self._named])
+        words = certainty * _softmax(labels[0, self._named])
+        motion = presence * (words + (1 - certainty) / len(words))
         return Meaning(
             np.append(motion, 1 - presence), _softmax(gaits[0]), _softmax(gestures[0]), velocity[0]
         )

@@ -346,23 +346,26 @@ def test_a_clip_is_a_function_of_its_seed(tracks, seed):
         assert picture.shape == (clips.PIXELS, clips.PIXELS, 3) and picture.dtype == np.uint8
         np.testing.assert_array_equal(picture, again)
     assert one[1:3] == same[1:3]
+    np.testing.assert_array_equal(one[3], same[3])
+    assert one[3].shape == (clips.FRAMES, 2)
     assert not np.array_equal(one[0][0], other[0][0])
 
 
-def test_clips_are_drawn_evenly_over_the_labels(tracks):
+@pytest.mark.parametrize("weight", [{}, {"walk_forward": 4.0}])
+def test_clips_are_drawn_by_the_weight_of_their_label(tracks, weight):
     rng = np.random.default_rng(0)
-    drawn = [int(tracks.label[clips._balanced(rng, tracks.label), 0]) for _ in range(900)]
-    for label in (0, 1, 4):
-        assert drawn.count(label) == pytest.approx(300, abs=60)
+    drawn = [int(tracks.label[clips._drawn(rng, tracks.label, weight), 0]) for _ in range(900)]
+    shares = np.array([weight.get(LABELS[label], 1.0) for label in (0, 1, 4)])
+    for label, share in zip((0, 1, 4), shares / shares.sum(), strict=True):
+        assert drawn.count(label) == pytest.approx(900 * share, abs=60)
 
 
 # the encoder
 
 
 def encoder(count=6, side=16):
-    return understanding.StreamingEncoder(
-        np.random.default_rng(0).normal(size=(count, motion.Z)), side
-    ).eval()
+    table = np.random.default_rng(0).normal(size=(count, motion.Z))
+    return understanding.StreamingEncoder(table, np.arange(count) % 3, side).eval()
 
 
 @torch.inference_mode()
@@ -394,29 +397,33 @@ def test_intents_lie_among_the_prototypes_and_certainty_is_a_share():
 
 @torch.inference_mode()
 def test_who_is_sure_says_one_prototype_and_who_is_not_the_middle():
-    model = encoder(count=4)
+    model = encoder(count=4)  # words 0, 1, 2, 0
     sure = torch.full((1, 5), -30.0)
     sure[0, 2] = 30.0
     intent, certainty, presence = model.conclude(sure)
     torch.testing.assert_close(intent[0], model.prototype[2])
     assert float(certainty) == pytest.approx(1, abs=1e-4) and float(presence) == pytest.approx(1, abs=1e-6)
     intent, certainty, presence = model.conclude(torch.zeros(1, 5))
-    torch.testing.assert_close(intent[0], model.prototype.mean(0))
-    assert float(certainty) == pytest.approx(0, abs=1e-4) and float(presence) == pytest.approx(0.8, abs=1e-5)
+    # all four alike: the word with two of them has half of the probability and draws with its square
+    drawn = torch.tensor([4.0, 1.0, 1.0, 4.0]) / 10
+    torch.testing.assert_close(intent[0], drawn @ model.prototype)
+    assert float(certainty) == pytest.approx(0.8 * 0.5 + 0.2 * 0.25)
+    assert float(presence) == pytest.approx(0.8, abs=1e-5)
     nobody = torch.zeros(1, 5)
     nobody[0, 4] = 30.0
     assert float(model.conclude(nobody)[2]) < 1e-6
 
 
 def test_prototypes_stand_for_every_word(tracks):
-    table = understanding.prototypes(tracks)
+    table, word = understanding.prototypes(tracks)
+    assert word.tolist() == [0] * 10 + [1] * 10 + [4] * 10
     assert table.dtype == np.float32 and table.shape == (3 * understanding.A_LABEL, motion.Z)
     for number, label in enumerate((0, 1, 4)):
         mine = tracks.z[tracks.label == label]
         part = table[number * 10 : number * 10 + 10]
         assert np.abs(part.mean(0) - mine.mean(0)).max() < 0.6
         assert ((part >= mine.min(0) - 1e-6) & (part <= mine.max(0) + 1e-6)).all()
-    np.testing.assert_array_equal(table, understanding.prototypes(tracks))
+    np.testing.assert_array_equal(table, understanding.prototypes(tracks)[0])
 
 
 def held_out(count=60):

@@ -70,7 +70,7 @@ class Watch:
     def __call__(self, trace: Trace) -> None:
         for intent in trace.intents[len(self.meanings) :]:
             self.times_s.append((intent.captured_ns - self._start_ns) / 1e9)
-            self.meanings.append(self._reading.of(intent.z, intent.presence))
+            self.meanings.append(self._reading.of(intent.z, intent.presence, intent.certainty))
         label, probability = self.latest()
         self._show(self.elapsed_s, self._seconds, label)
         if self._film is not None:
@@ -156,7 +156,6 @@ def told(args: Any, bundle: Any, mirror: Mirror, actuator: Any, watch: Watch, tr
         "simulated_s": watch.elapsed_s,
         **report,
         "missed_deadlines": trace.missed_deadlines,
-        "dropped_frames": trace.dropped_frames,
         "displacement": getattr(actuator, "displacement", (0.0, 0.0)),
         "heading_change": getattr(actuator, "heading_change", 0.0),
         "distance": getattr(actuator, "distance", 0.0),
