@@ -128,7 +128,7 @@ def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
     centre = p + z * z / (2 * trials)
     half = z * math.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
     scale = 1 + z * z / trials
-    return (centre - half) / scale, (centre + half) / scale
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
 def summary(trials: list[Trial]) -> dict[str, Any]:

@@ -157,12 +157,17 @@ class Library:
         """(Z,) the prototype that an old or uncertain intent decays to."""
         return self.z[self.gait == 0].mean(0)
 
-    def nearest(self, velocity: np.ndarray, gait: str = GAITS[1], count: int = 6) -> np.ndarray:
-        """Rows (count,) of that gait's segments which move most nearly at a velocity (3,)."""
+    def nearest(
+        self, velocity: np.ndarray, count: int = 6, scale: tuple[float, ...] = (0.2, 0.1, 0.3)
+    ) -> np.ndarray:
+        """Rows (count,) of the first gait's segments that move most nearly at a velocity (3,).
+
+        ``scale`` is how much of a difference counts as one, by component [m/s, m/s, rad/s].
+        """
         if np.linalg.norm(velocity) < 0.01:
             return np.flatnonzero(self.gait == 0)
-        mine = np.flatnonzero(self.gait == GAITS.index(gait))
-        distance = np.linalg.norm((self.velocity[mine] - velocity) / np.array([0.2, 0.1, 0.3]), axis=1)
+        mine = np.flatnonzero(self.gait == 1)
+        distance = np.linalg.norm((self.velocity[mine] - velocity) / np.array(scale), axis=1)
         return mine[np.argsort(distance)[:count]]
 
     def prototype(self, velocity: np.ndarray) -> np.ndarray:
@@ -205,25 +210,35 @@ def fit_readout(
     seed: int = 0,
     progress: Callable[[float], None] = lambda done: None,
 ) -> Readout:
-    """Train the readout on the library, balanced over labels, with noise on the intent."""
+    """Train the readout on the library, balanced over labels, with noise on the intent.
+
+    Half of the examples are mixtures of two segments, whose word is that of the mean velocity: an encoder
+    that hesitates between a walk and a run says something between them, and that is to be read right.
+    """
     torch.manual_seed(seed)
     model = Readout()
     count = np.bincount(library.label, minlength=len(LABELS))
     weight = 1.0 / np.maximum(count[library.label], 1)
     weight /= weight.sum()
-    z, velocity, label, gait = (
-        torch.from_numpy(np.asarray(a)) for a in (library.z, library.velocity, library.label, library.gait)
-    )
+    index_of = {word: number for number, word in enumerate(LABELS)}
 
     def loss(network: nn.Module, rng: np.random.Generator) -> torch.Tensor:
-        rows = torch.from_numpy(rng.choice(len(library), size=512, p=weight))
-        target = next(network.parameters()).device
-        noisy = (z[rows] + 0.15 * torch.randn(len(rows), Z)).to(target)
-        said = network(noisy)
+        where = next(network.parameters()).device
+        one, other = rng.choice(len(library), size=(2, 512), p=weight)
+        share = rng.uniform(0, 0.5, (512, 1)) * (rng.random((512, 1)) < 0.5)
+        velocity = library.velocity[one] + share * (library.velocity[other] - library.velocity[one])
+        mixed = np.array([index_of[word] for word in label_of(velocity, RUN_FROM)])
+        label = np.where(share[:, 0] > 0, mixed, library.label[one])
+        z = (
+            library.z[one]
+            + share * (library.z[other] - library.z[one])
+            + 0.15 * rng.standard_normal((512, Z))
+        )
+        said = network(torch.from_numpy(z.astype(np.float32)).to(where))
         return (
-            F.mse_loss(said[0] / 0.2, velocity[rows].to(target) / 0.2)
-            + F.cross_entropy(said[1], label[rows].to(target))
-            + F.cross_entropy(said[2], gait[rows].to(target))
+            F.mse_loss(said[0] / 0.2, torch.from_numpy(velocity.astype(np.float32)).to(where) / 0.2)
+            + F.cross_entropy(said[1], torch.from_numpy(label).to(where))
+            + F.cross_entropy(said[2], torch.from_numpy(library.gait[one]).to(where))
         )
 
     return train(model, loss, steps, path, seed=seed, bfloat16=False, progress=progress)

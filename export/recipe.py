@@ -82,6 +82,9 @@ QUICK = Effort(
     round_steps=100, final_steps=100, consistency_steps=50, clips=64, held_out_clips=32, encoder_steps=40,
 )  # fmt: skip
 
+# what suffers most from eight bits: the raw flow, the joined view, the memory and the verdict
+KEEP_FLOAT = ("see.convolve.0.weight", "see.outlet.0.weight", "remember.weight_hh_l0", "judge.weight")
+
 Advance = Callable[[float], None]
 
 
@@ -195,6 +198,7 @@ def train_encoder(
         encoder = understanding.fit(
             clips, prototype, word, effort.encoder_steps, work / "encoder.pt", seed=seed, progress=advance
         )
+    encoder.settle(library.stand)
     return encoder, held_out, clips
 
 
@@ -283,7 +287,7 @@ def pack(parts: Parts, bench: Bench, out: Path, effort: Effort, seed: int) -> Pa
             "readout": graphs.parity(parts.readout, readout, intents, readout_out),
         }
         calibration, proof = stream[: len(stream) // 2], stream[len(stream) // 2 :]
-        int8 = graphs.quantise(encoder, calibration, keep_float=["remember.weight_hh_l0", "judge.weight"])
+        int8 = graphs.quantise(encoder, calibration, keep_float=KEEP_FLOAT)
         cosine = intent_cosine(encoder, int8, parts.held_out)
     folder = out / NAME
     folder.mkdir(exist_ok=True)
@@ -380,7 +384,8 @@ def vocabulary(library: motion.Library) -> list[dict[str, Any]]:
     """Captions with their intents; each says the velocity that its segments really had."""
     rows = []
     for caption, asked in PHRASES.items():
-        nearest = library.nearest(np.array(asked))
+        # a command is meant more exactly than a video is seen
+        nearest = library.nearest(np.array(asked), count=3, scale=(0.15, 0.1, 0.1))
         velocity = np.zeros(3) if caption == "stand" else library.velocity[nearest].mean(0)
         rows.append(
             {

@@ -73,6 +73,10 @@ class StreamingEncoder(nn.Module):
         # seen from behind or from the front is what third-person motion hangs on: asked for in training only
         self.face = nn.Linear(STATE, 2)
 
+    def settle(self, stand: np.ndarray) -> None:
+        """Let every prototype of standing be the one stand (Z,): who hardly moves is told to stand still."""
+        self.prototype[self.word[:, LABELS.index("stand")] > 0] = torch.from_numpy(stand.astype(np.float32))
+
     def memories(self, features: torch.Tensor) -> torch.Tensor:
         """Whole clips (B, T, 3, h, w) to the state after every frame (B, T, S), for training."""
         seen = self.see(features.flatten(0, 1)).unflatten(0, features.shape[:2])

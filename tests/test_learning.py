@@ -414,6 +414,14 @@ def test_who_is_sure_says_one_prototype_and_who_is_not_the_middle():
     assert float(model.conclude(nobody)[2]) < 1e-6
 
 
+def test_who_hardly_moves_is_told_to_stand_still():
+    model = encoder(count=6)  # words 0, 1, 2, 0, 1, 2; 0 is to stand
+    before = model.prototype.clone()
+    model.settle(np.full(motion.Z, 0.5))
+    assert (model.prototype[[0, 3]] == 0.5).all()
+    torch.testing.assert_close(model.prototype[[1, 2, 4, 5]], before[[1, 2, 4, 5]])
+
+
 def test_prototypes_stand_for_every_word(tracks):
     table, word = understanding.prototypes(tracks)
     assert word.tolist() == [0] * 10 + [1] * 10 + [4] * 10

@@ -11,7 +11,7 @@ from rmedge.bundle import Bundle
 from rmedge.clock import ManualClock
 from rmedge.runtimes import Loop, load, open_actuator, open_camera
 from rmedge.runtimes.loop import MOST_REFUSALS
-from rmedge.specs import Frame
+from rmedge.specs import Frame, Intent
 
 cv2 = pytest.importorskip("cv2")
 SHIPPED = "g1-mirror"
@@ -162,7 +162,11 @@ def followed(mirror, camera, seconds, on_tick=None):
     return np.array(asked)
 
 
-def test_when_the_pictures_end_the_intent_decays_to_standing(mirror):
+def test_when_the_pictures_end_the_intent_decays_to_standing(mirror, monkeypatch):
+    walk = next(phrase.z for phrase in mirror.bundle.intent.vocabulary if phrase.caption == "walk forward")
+    monkeypatch.setattr(
+        mirror.encoder, "watch", lambda frame, trace=None: Intent(walk, 1.0, 1.0, frame.captured_ns)
+    )
     asked = followed(mirror, Ending(1.0), 3.0)
     away = np.abs(asked - mirror.bundle.intent.stand).max(1)
     assert away[:50].min() > 0.1  # followed while there were pictures
