@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any, Callable
 
 from rmedge.clock import Clock, ManualClock
@@ -52,6 +53,7 @@ class Loop:
         rate = Rate(clock, write_ns)
         now_ns = start_ns = clock.now_ns()
         sequence = -1
+        gc.freeze()  # what is there already need not be searched again: a full collection takes 20 ms, a deadline
         try:
             while seconds is None or now_ns - start_ns < seconds * 1e9:
                 trace.begin(now_ns)
@@ -85,6 +87,7 @@ class Loop:
             trace.stop_reason = "interrupted"
         finally:
             self.actuator.damp()
+            gc.unfreeze()
             trace.clamped = mirror.envelope.clamped
             trace.refused = int(mirror.envelope.refused.sum())
             trace.missed_deadlines = rate.missed
