@@ -53,7 +53,7 @@ class Loop:
         rate = Rate(clock, write_ns)
         now_ns = start_ns = clock.now_ns()
         sequence = -1
-        gc.freeze()  # what is there already need not be searched again: a full collection takes 20 ms, a deadline
+        gc.freeze()  # what is there already is not searched again: a full collection takes 20 ms, a deadline
         try:
             while seconds is None or now_ns - start_ns < seconds * 1e9:
                 trace.begin(now_ns)
