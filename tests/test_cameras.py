@@ -231,6 +231,14 @@ def bad_truncated_packet(folder):
     return path
 
 
+def bad_truncated_mkv(folder):
+    """Truncated in a container that counts no frames, and only says how long it was."""
+    path = write_video(folder / "cut.mkv", range(0, 10_000, 400))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    return path
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -243,6 +251,7 @@ def bad_truncated_packet(folder):
         (bad_truncated, "video: expected .*whole.mp4"),
         (bad_truncated_packet, "video: expected 50 frames, got 11 in .*front.mp4.*; the file is truncated"),
         (bad_truncated_stream, "video: expected .*front.mp4"),
+        (bad_truncated_mkv, "video: expected [0-9.]+ s, got [0-9.]+ s in .*cut.mkv.*; the file is truncated"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

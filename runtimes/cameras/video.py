@@ -11,6 +11,8 @@ from rmedge.specs import Frame
 
 __all__ = ["VideoCamera"]
 
+SLACK_S = 1.0  # a container's duration is rounded, and may count from before the first picture
+
 
 class VideoCamera:
     """Plays a file once on the loop's clock, from the moment it is attached.
@@ -82,6 +84,8 @@ class VideoCamera:
         with self._open() as container:
             stream = container.streams.video[0]
             promised, spans = stream.frames, []
+            alone = len(container.streams) == 1  # sound may well last longer than the pictures
+            promised_s = (container.duration or 0) / self._av.time_base if alone else 0.0
             try:
                 for packet in container.demux(stream):
                     if packet.is_corrupt:
@@ -99,6 +103,12 @@ class VideoCamera:
             )
         if not spans:
             return 0.0
+        last_s = float(max(end for _, end in spans) * stream.time_base)
+        if last_s < promised_s - SLACK_S:
+            raise InputError(
+                f"video: expected {promised_s:.1f} s, got {last_s:.1f} s in {str(self.path)!r}; "
+                "the file is truncated, copy it again"
+            )
         # not every container tells where its video starts, and an edit list may cut packets off the front
         start = max(stream.start_time or 0, min(spans)[0])
         return float((max(end for _, end in spans) - start) * stream.time_base)
