@@ -170,11 +170,13 @@ class Report:
             if row.get("count"):
                 figures = "".join(f"{row[key]:>10.1f}" for key in ("p50_us", "p95_us", "p99_us", "max_us"))
                 lines.append(f"{name:<12}{row['count']:>8}{figures}")
-        if self.capture_to_actuator_ms:
-            lines.append(
-                "capture to actuator [ms]: "
-                + "  ".join(f"{key} {value:.1f}" for key, value in self.capture_to_actuator_ms.items())
-            )
+        delays = {
+            "frame age at use [ms]": self.frame_age_ms,
+            "capture to actuator [ms]": self.capture_to_actuator_ms,
+        }
+        for name, row in delays.items():
+            if row:
+                lines.append(f"{name}: " + "  ".join(f"{key} {value:.1f}" for key, value in row.items()))
         lines.append(f"{self.ticks} ticks of {self.period_ms:g} ms, {self.misses} missed")
         if self.clamped or self.refused:
             counts = "  ".join(f"{name} {count}" for name, count in self.clamped.items())
