@@ -75,15 +75,22 @@ class Effort:
 FULL = Effort(
     teacher_shards=16, autoencoder_steps=5000, readout_steps=1500, first_shards=8, round_shards=6, rounds=4,
     round_steps=1800, final_steps=4000, consistency_steps=3000, clips=4800, held_out_clips=480,
-    encoder_steps=4000,
+    encoder_steps=5500,
 )  # fmt: skip
 QUICK = Effort(
     teacher_shards=2, autoencoder_steps=150, readout_steps=200, first_shards=2, round_shards=1, rounds=1,
     round_steps=100, final_steps=100, consistency_steps=50, clips=64, held_out_clips=32, encoder_steps=40,
 )  # fmt: skip
 
-# what suffers most from eight bits: the raw flow, the joined view, the memory and the verdict
-KEEP_FLOAT = ("see.convolve.0.weight", "see.outlet.0.weight", "remember.weight_hh_l0", "judge.weight")
+# what suffers most from eight bits: the raw flow, the close look, the joined view, the memory and the verdict
+KEEP_FLOAT = (
+    "see.convolve.0.weight",
+    "see.where.weight",
+    "see.coarse.0.weight",
+    "see.outlet.0.weight",
+    "remember.weight_hh_l0",
+    "judge.weight",
+)
 
 Advance = Callable[[float], None]
 
