@@ -11,7 +11,7 @@ from rmedge.errors import RmedgeError
 
 EXAMPLES = """examples:
   python -m rmedge.export teachers                       fetch and check the pretrained teachers
-  python -m rmedge.export g1-mirror --out build/         the shipped bundle, about 40 minutes on two cores
+  python -m rmedge.export g1-mirror --out build/         the shipped bundle, some 40 minutes on two cores
   python -m rmedge.export g1-mirror --out tmp/ --quick   all of it, small, in under five minutes
   python -m rmedge.export sample walk.mp4                the demo's sample clip
 """
