@@ -96,6 +96,7 @@ class VideoCamera:
                         spans.append((packet.pts, packet.pts + (packet.duration or 0)))
             except self._av.error.FFmpegError as error:
                 raise self._undecodable(error) from error
+            tick, begin = stream.time_base, stream.start_time or 0  # a closed container tells nothing more
         if promised and len(spans) < promised:
             raise InputError(
                 f"video: expected {promised} frames, got {len(spans)} in {str(self.path)!r}; "
@@ -103,15 +104,15 @@ class VideoCamera:
             )
         if not spans:
             return 0.0
-        last_s = float(max(end for _, end in spans) * stream.time_base)
+        last_s = float(max(end for _, end in spans) * tick)
         if last_s < promised_s - SLACK_S:
             raise InputError(
                 f"video: expected {promised_s:.1f} s, got {last_s:.1f} s in {str(self.path)!r}; "
                 "the file is truncated, copy it again"
             )
         # not every container tells where its video starts, and an edit list may cut packets off the front
-        start = max(stream.start_time or 0, min(spans)[0])
-        return float((max(end for _, end in spans) - start) * stream.time_base)
+        start = max(begin, min(spans)[0])
+        return float((max(end for _, end in spans) - start) * tick)
 
     def _decode(self) -> Iterator[tuple[int, Any]]:
         stream = self._container.streams.video[0]
