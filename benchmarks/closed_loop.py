@@ -12,6 +12,7 @@ from typing import Any, Callable
 import numpy as np
 
 from rmedge.bundle import Bundle
+from rmedge.export.phrases import PHRASES
 from rmedge.export.teachers import ACTION_SCALE, NAMES, Clock, Teacher
 from rmedge.runtimes import Loop, load
 from rmedge.runtimes.actuators.sim import SimActuator
@@ -21,20 +22,23 @@ from rmedge.trace import Trace
 
 __all__ = ["COMMANDS", "Trial", "evaluate", "summary", "wilson"]
 
-COMMANDS = {  # the vocabulary's caption, and the velocity that is asked for [m/s, m/s, rad/s]
-    "stand": (0.0, 0.0, 0.0),
-    "walk forward": (0.5, 0.0, 0.0),
-    "run forward": (1.0, 0.0, 0.0),
-    "walk backward": (-0.5, 0.0, 0.0),
-    "side-step left": (0.0, 0.5, 0.0),
-    "side-step right": (0.0, -0.5, 0.0),
-    "turn left": (0.0, 0.0, 0.8),
-    "turn right": (0.0, 0.0, -0.8),
-    "walk forward, turning left": (0.5, 0.0, 0.5),
-    "walk forward, turning right": (0.5, 0.0, -0.5),
-    "run forward, turning left": (1.0, 0.0, 0.3),
-    "walk backward and to the left": (-0.3, 0.2, 0.0),
-}
+COMMANDS = {
+    caption: PHRASES[caption]
+    for caption in (
+        "stand",
+        "walk forward",
+        "run forward",
+        "walk backward",
+        "side-step left",
+        "side-step right",
+        "turn left",
+        "turn right",
+        "walk forward, turning left",
+        "walk forward, turning right",
+        "run forward, turning left",
+        "walk backward and to the left",
+    )
+}  # captions, and the velocity that each asks for [m/s, m/s, rad/s]
 SETTLING_TICKS = 50  # contracts, section 2: the error counts after the first second
 STUDENT = "student"
 

@@ -25,7 +25,8 @@ from rmedge.export.rollouts import Ticks
 from rmedge.labels import LABELS
 from rmedge.manifest import ImageSpec
 from rmedge.runtimes.features import Features
-from rmedge.runtimes.painter import Capsule, Furniture, Room, View, paint
+from rmedge.runtimes.painter import Capsule, View, paint
+from rmedge.runtimes.scenery import Furniture, Room
 
 __all__ = ["IMAGE", "RATE_HZ", "Clips", "Tracks", "film", "render", "texture", "tracks_of"]
 

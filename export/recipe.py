@@ -23,7 +23,8 @@ from rmedge.errors import UsageError
 from rmedge.export import clips as clip_maker
 from rmedge.export import consistency, dagger, graphs, motion, teachers, understanding
 from rmedge.export.denoiser import CHUNK, HISTORY, Chunks, Denoiser, OneStep, flow_loss
-from rmedge.export.rollouts import Ticks
+from rmedge.export.phrases import PHRASES
+from rmedge.export.rollouts import TERMS, Ticks
 from rmedge.export.teachers import ACTION_SCALE
 from rmedge.export.training import train
 from rmedge.labels import LABELS, label_of
@@ -32,26 +33,6 @@ __all__ = ["FULL", "QUICK", "Effort", "make"]
 
 NAME = "g1-mirror"
 SEED = 20_000
-PHRASES = {
-    "stand": (0.0, 0.0, 0.0),
-    "walk forward slowly": (0.3, 0.0, 0.0),
-    "walk forward": (0.5, 0.0, 0.0),
-    "run forward": (1.0, 0.0, 0.0),
-    "walk backward slowly": (-0.25, 0.0, 0.0),
-    "walk backward": (-0.5, 0.0, 0.0),
-    "walk backward and to the left": (-0.3, 0.2, 0.0),
-    "walk backward and to the right": (-0.3, -0.2, 0.0),
-    "side-step left": (0.0, 0.5, 0.0),
-    "side-step right": (0.0, -0.5, 0.0),
-    "turn left slowly": (0.0, 0.0, 0.4),
-    "turn right slowly": (0.0, 0.0, -0.4),
-    "turn left": (0.0, 0.0, 0.8),
-    "turn right": (0.0, 0.0, -0.8),
-    "walk forward, turning left": (0.5, 0.0, 0.5),
-    "walk forward, turning right": (0.5, 0.0, -0.5),
-    "run forward, turning left": (1.0, 0.0, 0.3),
-    "run forward, turning right": (1.0, 0.0, -0.3),
-}
 
 
 @dataclass(frozen=True)
@@ -268,6 +249,7 @@ def pack(parts: Parts, bench: Bench, out: Path, effort: Effort, seed: int) -> Pa
     teacher = teachers.Teacher(robot, "fastsac")
     tick = parts.practice.proprio.shape[1]
     joints = len(robot.joints)
+    sizes = {"base_ang_vel": 3, "projected_gravity": 3}  # the other terms are one number a joint
     side = clip_maker.IMAGE.feature_height
     encoder_in = {"features": (1, 3, side, side), "state": (1, understanding.STATE)}
     encoder_out = {
@@ -342,11 +324,8 @@ def pack(parts: Parts, bench: Bench, out: Path, effort: Effort, seed: int) -> Pa
                     "order": "oldest_first",
                     "history": HISTORY,
                     "terms": [
-                        {"name": "base_ang_vel", "size": 3, "scale": 0.25, "clip": 100.0},
-                        {"name": "projected_gravity", "size": 3, "scale": 1.0, "clip": 100.0},
-                        {"name": "joint_pos", "size": joints, "scale": 1.0, "clip": 100.0},
-                        {"name": "joint_vel", "size": joints, "scale": 0.05, "clip": 100.0},
-                        {"name": "actions", "size": joints, "scale": 1.0, "clip": 100.0},
+                        {"name": name, "size": sizes.get(name, joints), "scale": scale, "clip": 100.0}
+                        for name, scale in TERMS
                     ],
                 },
                 "sampler": {"name": "consistency", "steps": 1, "seed": "per_episode"},

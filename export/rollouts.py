@@ -20,7 +20,14 @@ from rmedge.runtimes import physics
 
 __all__ = ["Fleet", "Segment", "Ticks", "roll", "sample_command"]
 
-TICK_HZ = 50
+# one tick's observation: terms and their scales, in order; `recipe` writes the same table into the bundle
+TERMS = (
+    ("base_ang_vel", 0.25),
+    ("projected_gravity", 1.0),
+    ("joint_pos", 1.0),
+    ("joint_vel", 0.05),
+    ("actions", 1.0),
+)
 STEPS = 10  # physics steps a tick
 SEGMENT_TICKS = (75, 150)
 TRIAL_TICKS = 400
@@ -129,16 +136,8 @@ class Fleet:
 
 def proprio(state: dict[str, np.ndarray], last_action: np.ndarray, robot: Robot) -> np.ndarray:
     """One tick's observation (N, Do): the bundle's terms, in the bundle's order and scales."""
-    return np.concatenate(
-        [
-            state["base_ang_vel"] * 0.25,
-            state["projected_gravity"],
-            state["joint_pos"] - robot.default_pose,
-            state["joint_vel"] * 0.05,
-            last_action,
-        ],
-        axis=1,
-    ).astype(np.float32)
+    relative = {**state, "joint_pos": state["joint_pos"] - robot.default_pose, "actions": last_action}
+    return np.concatenate([relative[name] * scale for name, scale in TERMS], axis=1).astype(np.float32)
 
 
 def motion(fleet: Fleet) -> np.ndarray:

@@ -9,7 +9,8 @@ import numpy as np
 from rmedge.export.actor import Actor, Path, human_gait
 from rmedge.export.clips import texture
 from rmedge.runtimes.film import Film
-from rmedge.runtimes.painter import Furniture, Room, View, paint, shadow
+from rmedge.runtimes.painter import View, paint, shadow
+from rmedge.runtimes.scenery import Furniture, Room
 
 __all__ = ["paint_clip"]
 

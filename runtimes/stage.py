@@ -10,7 +10,8 @@ import numpy as np
 from rmedge.errors import AbsentError
 from rmedge.robots import Robot, rotation_matrix
 from rmedge.runtimes.film import PANEL
-from rmedge.runtimes.painter import View, floor, paint, robot_shapes, shadow
+from rmedge.runtimes.painter import View, paint, robot_shapes, shadow
+from rmedge.runtimes.scenery import floor
 
 __all__ = ["RENDERERS", "Chase", "Painted", "Stage", "open_stage"]
 

@@ -33,6 +33,7 @@ FENCES = {
         "runtimes/features.py",
         "runtimes/film.py",
         "runtimes/painter.py",
+        "runtimes/scenery.py",
         "export/",
     ),
     "av": ("runtimes/cameras/video.py", "runtimes/film.py", "export/"),
