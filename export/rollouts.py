@@ -20,7 +20,7 @@ from rmedge.runtimes import physics
 
 __all__ = ["Fleet", "Segment", "Ticks", "roll", "sample_command"]
 
-# one tick's observation: terms and their scales, in order; `recipe` writes the same table into the bundle
+# one tick's observation: terms and their scales, in order; `packing` writes the same table into the bundle
 TERMS = (
     ("base_ang_vel", 0.25),
     ("projected_gravity", 1.0),
