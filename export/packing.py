@@ -15,7 +15,7 @@ from rmedge.export import clips as clip_maker
 from rmedge.export import graphs, motion, teachers, understanding
 from rmedge.export.denoiser import CHUNK, HISTORY, Chunks, OneStep
 from rmedge.export.phrases import PHRASES
-from rmedge.export.rollouts import TERMS
+from rmedge.export.rollouts import TERMS, TICK_HZ
 from rmedge.export.teachers import ACTION_SCALE
 from rmedge.labels import LABELS, label_of
 
@@ -116,7 +116,7 @@ def pack(parts: Parts, folder: Path, seed: int, provenance: dict[str, Any]) -> N
             },
             "policy": {
                 "file": "policy.onnx",
-                "rate_hz": 50.0,
+                "rate_hz": float(TICK_HZ),
                 "inputs": _shapes(policy_in),
                 "outputs": _shapes(policy_out),
                 "observation": {

@@ -20,6 +20,7 @@ from rmedge.runtimes import physics
 
 __all__ = ["Fleet", "Segment", "Ticks", "roll", "sample_command"]
 
+TICK_HZ = 50
 # one tick's observation: terms and their scales, in order; `packing` writes the same table into the bundle
 TERMS = (
     ("base_ang_vel", 0.25),
