@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rmedge import robots
+from rmedge.errors import InputError, UsageError
 from rmedge.runtimes import physics
 
 ROBOT = robots.load("g1")
@@ -236,25 +237,150 @@ def test_the_pretrained_teachers_walk_in_it(name):
     assert list((teachers.cache() / "teachers").glob("*.whl")), "run: python -m rmedge.export teachers"
     teacher = teachers.Teacher(ROBOT, name)
     count = len(COMMANDS)
-    fleet = rollouts.Fleet(ROBOT, count, teacher.kp, teacher.kd)
-    clock = teachers.Clock(np.full((count, 2), np.pi))
+    fleet = rollouts.Fleet(ROBOT, [physics.CALM] * count, teacher.kp, teacher.kd)
     action, went = np.zeros((count, 29)), []
     fell = np.zeros(count, bool)
-    for _ in range(10 * rollouts.TICK_HZ):
-        state = fleet.read()
-        phase = clock.advance(np.linalg.norm(COMMANDS, axis=1) > 0.01)
-        seen = teacher.observe(
-            action, state["base_ang_vel"], COMMANDS, phase, state["joint_pos"], state["joint_vel"],
-            state["projected_gravity"],
-        )  # fmt: skip
-        action = teacher.act(seen)
+    for tick in range(10 * teachers.TICK_HZ):
+        action = teacher.walk(fleet.truth(), COMMANDS, tick / teachers.TICK_HZ, action)
         fleet.drive(action)
         fell |= [world.fell for world in fleet.worlds]
         went.append([world.velocity for world in fleet.worlds])
     assert not fell.any(), COMMANDS[fell]
-    achieved = np.mean(went[rollouts.TICK_HZ :], axis=0)  # (commands, 3) after the first second
+    achieved = np.mean(went[teachers.TICK_HZ :], axis=0)  # (commands, 3) after the first second
     asked = np.abs(COMMANDS) >= 0.2
     ratio = achieved[asked] / COMMANDS[asked]
     assert (ratio > 0.2).all(), ratio
     assert (ratio < 1.5).all(), ratio
     assert (np.abs(achieved[~asked]) < 0.15).all(), achieved
+
+
+@pytest.mark.parametrize(("name", "forward"), [("fastsac", 0.0), ("ppo", 0.0), ("fastsac", 0.5)])
+def test_a_second_robot_stands_and_walks_in_it(name, forward):
+    pytest.importorskip("onnxruntime")
+    from rmedge.export import teachers
+
+    if not list((teachers.cache() / "teachers").glob("*.whl")):
+        pytest.skip("no teachers in the cache: python -m rmedge.export teachers")
+    robot = robots.load("t1")
+    teacher, world = teachers.Teacher(robot, name), physics.World(robot)
+    world.set_gains(teacher.kp, teacher.kd)
+    action, sent = np.zeros((1, len(robot.joints))), robot.default_pose
+    for tick in range(2 * teachers.TICK_HZ):
+        senses = {key: value[None] for key, value in world.senses().items()}
+        action = teacher.walk(senses, np.array([[forward, 0.0, 0.0]]), tick / teachers.TICK_HZ, action)
+        target = robot.default_pose + teachers.ACTION_SCALE * action[0]
+        for share in np.arange(1, 11) / 10:
+            world.step(sent + (target - sent) * share)
+        sent = target
+    assert world.pose[:2] == pytest.approx((1.6 * forward, 0.0), abs=0.15)
+    assert world.data.qpos[2] > 0.9 * robot.standing_height
+    assert world.projected_gravity[2] < -0.95
+
+
+@pytest.mark.parametrize("name", physics.PHYSICS)
+@pytest.mark.parametrize("robot", robots.names())
+def test_every_physics_has_the_same_robot_and_as_long_a_write(robot, name):
+    robot, chosen = robots.load(robot), physics.PHYSICS[name]
+    assert chosen.name == name
+    model, plain = physics.build(robot, chosen), physics.build(robot)
+    for kept in (
+        "body_mass", "body_inertia", "body_ipos", "jnt_range", "actuator_forcerange", "pair_friction",
+        "dof_armature", "dof_damping", "dof_frictionloss", "qpos0",
+    ):  # fmt: skip
+        np.testing.assert_array_equal(getattr(model, kept), getattr(plain, kept), kept)
+    assert model.opt.timestep == chosen.timestep_s
+    np.testing.assert_allclose(model.pair_solref, [chosen.contact] * model.npair)
+    world = physics.World(robot, chosen)
+    for step in range(1, 6):
+        world.step(robot.default_pose)
+        assert world.time_ns == step * 2_000_000
+
+
+def test_no_two_physics_are_alike_and_the_reference_is_the_contracts():
+    kinds = [(p.timestep_s, p.integrator, p.cone, p.contact) for p in physics.PHYSICS.values()]
+    assert len(set(kinds)) == len(kinds) >= 2
+    models = [physics.build(ROBOT, chosen) for chosen in physics.PHYSICS.values()]
+    built = {(m.opt.timestep, m.opt.integrator, m.opt.cone, m.pair_solref[0, 0]) for m in models}
+    assert len(built) == len(models)
+    assert physics.choose("reference") is physics.REFERENCE
+    assert MODEL.opt.integrator == mujoco.mjtIntegrator.mjINT_EULER
+    ends = []
+    for chosen in physics.PHYSICS.values():
+        world = physics.World(ROBOT, chosen)
+        world.set_gains(np.full(29, 50.0), np.full(29, 2.0))
+        for _ in range(100):
+            world.step(ROBOT.default_pose)
+        ends.append(world.data.qpos.copy())
+    assert all(np.abs(ends[0] - other).max() > 1e-4 for other in ends[1:])
+    assert all(np.abs(ends[0] - other).max() < 0.05 for other in ends[1:])  # but much the same
+
+
+@pytest.mark.parametrize("robot", robots.names())
+@pytest.mark.parametrize("name", physics.PHYSICS)
+def test_a_robot_stands_in_every_physics(robot, name):
+    pytest.importorskip("onnxruntime")
+    from rmedge.export import teachers
+
+    if not list((teachers.cache() / "teachers").glob("*.whl")):
+        pytest.skip("no teachers in the cache: python -m rmedge.export teachers")
+    robot = robots.load(robot)
+    teacher, world = teachers.Teacher(robot, "fastsac"), physics.World(robot, physics.PHYSICS[name])
+    world.set_gains(teacher.kp, teacher.kd)
+    action = np.zeros((1, len(robot.joints)))
+    for tick in range(2 * teachers.TICK_HZ):
+        senses = {key: value[None] for key, value in world.truth().items()}
+        action = teacher.walk(senses, np.zeros((1, 3)), tick / teachers.TICK_HZ, action)
+        for _ in range(10):
+            world.step(robot.default_pose + teachers.ACTION_SCALE * action[0])
+    assert world.time_ns == 2_000_000_000 and not world.fell
+    assert world.data.qpos[2] == pytest.approx(robot.standing_height, abs=0.03)
+    assert np.abs(world.pose).max() < 0.1
+
+
+@pytest.fixture
+def published(tmp_path):
+    """A G1 as somebody else may have published it: with motors, a keyframe, and a floor of another name."""
+    spec = physics._compose(ROBOT, physics.REFERENCE)
+    for pair in list(spec.pairs):
+        spec.delete(pair)
+    for geom in spec.geoms:
+        if geom.group == 3:
+            geom.contype = 1
+    spec.add_actuator(name="old", target=ROBOT.joint_names[0], trntype=mujoco.mjtTrn.mjTRN_JOINT)
+    spec.compile()
+    path = tmp_path / "other.xml"
+    path.write_text(spec.to_xml(), encoding="utf-8")
+    return path
+
+
+def test_a_published_model_is_driven_by_our_motors(published):
+    chosen = physics.choose(str(published))
+    assert (chosen.name, chosen.file) == ("other", str(published))
+    world = physics.World(ROBOT, chosen)
+    assert world.model.nu == len(ROBOT.joints) and world.model.npair == 0
+    np.testing.assert_allclose(world.model.actuator_forcerange[:, 1], ROBOT.torque_limit)
+    np.testing.assert_allclose(world.model.body_mass.sum(), MODEL.body_mass.sum(), rtol=1e-4)
+    for _ in range(30):
+        world.step(ROBOT.default_pose)
+    assert world.time_ns == 60_000_000 and world.foot_contacts.tolist() == [1.0, 1.0]
+
+
+def test_a_published_models_own_floor_becomes_rough_too(published):
+    spec = mujoco.MjSpec.from_file(str(published))
+    spec.worldbody.add_geom(name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 0.05])
+    published.write_text(spec.to_xml(), encoding="utf-8")
+    model = physics.build(ROBOT, physics.choose(str(published)), roughness_m=0.02)
+    assert model.nhfield == 1
+
+
+def test_what_is_no_physics_is_refused(published, tmp_path):
+    known = "reference, second, soft"
+    for text in ("third", str(tmp_path / "nowhere.xml"), str(tmp_path)):
+        with pytest.raises(UsageError, match=f"physics: expected one of {known} or the path of an MJCF"):
+            physics.choose(text)
+    with pytest.raises(InputError, match="expected the joints and feet of t1 in their order"):
+        physics.build(robots.load("t1"), physics.choose(str(published)))
+    broken = tmp_path / "broken.xml"
+    broken.write_text("<mujoco", encoding="utf-8")
+    with pytest.raises(InputError, match="physics: expected an MJCF model, got"):
+        physics.build(ROBOT, physics.choose(str(broken)))

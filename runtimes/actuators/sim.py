@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rmedge.clock import Clock
 from rmedge.errors import AbsentError
 from rmedge.robots import Robot
+from rmedge.runtimes.perturbation import CALM, Perturbation
 from rmedge.specs import JointTarget, RobotState
+
+if TYPE_CHECKING:
+    from rmedge.runtimes.physics import Physics
 
 __all__ = ["SimActuator"]
 
 
 class SimActuator:
-    """A robot on a flat floor; its physics follow the loop's clock.
+    """A robot on a floor; its physics follow the loop's clock.
+
+    ``physics`` (the reference where None) and ``perturbation`` are how the world is computed and how it
+    differs from the model; ``model`` spares building it, as `physics.World` has it.
 
     Attributes:
         world: the simulation, for those who want to look at it or push the robot.
         fell_at_s: when the robot fell [s], or None.
     """
 
-    def __init__(self, robot: Robot) -> None:
+    def __init__(
+        self,
+        robot: Robot,
+        physics: Physics | None = None,
+        perturbation: Perturbation = CALM,
+        model: Any = None,
+    ) -> None:
         try:
-            from rmedge.runtimes.physics import World
+            from rmedge.runtimes.physics import REFERENCE, World
         except ImportError as error:
             raise AbsentError(
                 'simulator: expected MuJoCo (Python 3.11 or newer), got none; pip install "rmedge[sim]"'
@@ -35,7 +48,7 @@ class SimActuator:
                 "set MUJOCO_GL=disable"
             ) from error
         self.robot = robot
-        self.world = World(robot)
+        self.world = World(robot, physics or REFERENCE, perturbation, model)
         self.fell_at_s: float | None = None
         self.distance = 0.0  # [m] walked over the floor
         self._yaw = self._heading = self.world.pose[2]
