@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rmedge.robots import LIMBS, TRUNK, Robot
 from rmedge.runtimes.painter import Capsule
 
 __all__ = ["Actor", "Path", "Pose"]
@@ -212,21 +213,8 @@ def human_gait(rng: np.random.Generator, actor: Actor, velocity: np.ndarray, per
     )
 
 
-def robot_gait(joints: np.ndarray, names: tuple[str, ...]) -> Pose:
+def robot_gait(joints: np.ndarray, robot: Robot) -> Pose:
     """The pose of a person who moves as a robot's joints (T, Da) do."""
-
-    def both(joint: str) -> np.ndarray:
-        return np.stack([joints[:, names.index(f"{side}_{joint}_joint")] for side in ("left", "right")], 1)
-
-    outward = np.array([1.0, -1.0])
-    return Pose(
-        hip=-both("hip_pitch"),
-        abduction=both("hip_roll") * outward,
-        knee=both("knee"),
-        shoulder=-both("shoulder_pitch"),
-        spread=both("shoulder_roll") * outward,
-        elbow=math.pi / 2 - both("elbow"),
-        lean=-joints[:, names.index("waist_pitch_joint")],
-        twist=joints[:, names.index("waist_yaw_joint")],
-        bounce=np.zeros(len(joints)),
-    )
+    trunk = {role: robot.angles(role, joints).sum(1) for role in TRUNK}  # zero where it has no such joint
+    limbs = {role: robot.angles(role, joints) for role in LIMBS}
+    return Pose(**trunk, **limbs, bounce=np.zeros(len(joints)))

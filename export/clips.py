@@ -24,6 +24,7 @@ from rmedge.export.motion import Library
 from rmedge.export.rollouts import Ticks
 from rmedge.labels import LABELS
 from rmedge.manifest import ImageSpec
+from rmedge.robots import Robot
 from rmedge.runtimes.features import Features
 from rmedge.runtimes.painter import Capsule, View, paint
 from rmedge.runtimes.scenery import Furniture, Room
@@ -56,10 +57,11 @@ AS_PEOPLE_DO = {
 }
 
 
-def tracks_of(
-    ticks: Ticks, library: Library, names: tuple[str, ...], default_pose: np.ndarray, stride: int = 25
-) -> Tracks:
-    """Slices of the rollouts, every half a second; each frame's intent is its segment's, in one gait."""
+def tracks_of(ticks: Ticks, library: Library, robot: Robot, stride: int = 25) -> Tracks:
+    """Slices of the rollouts, every half a second; each frame's intent is its segment's, in one gait.
+
+    Motions with a gesture are left out: what the encoder is asked for does not know them yet.
+    """
     row_of = {int(segment): row for row, segment in enumerate(library.segment)}
     moving = library.velocity * (library.gait != 0)[:, None]  # what stands is exactly still
     z = np.array([library.prototype(v) for v in moving])
@@ -69,16 +71,16 @@ def tracks_of(
     starts = starts[ticks.trial[starts] == ticks.trial[starts + length - 1]]
     index = starts[:, None] + np.arange(0, length, TICKS_A_FRAME)
     segments = ticks.segment[index]
-    whole = np.isin(segments, library.segment).all(1)
+    whole = np.isin(segments, library.segment[library.gesture == 0]).all(1)
     index, segments = index[whole], segments[whole]
     rows = np.vectorize(row_of.__getitem__)(segments)
     return Tracks(
         velocity=library.velocity[rows].astype(np.float32),
-        joints=ticks.motion[index][..., 6:35] + default_pose.astype(np.float32),
+        joints=ticks.motion[index][..., 6 : 6 + len(robot.joints)] + robot.default_pose.astype(np.float32),
         z=z[rows].astype(np.float32),
         z_mirrored=z_mirrored[rows].astype(np.float32),
         label=library.label[rows],
-        names=names,
+        robot=robot,
     )
 
 
@@ -91,7 +93,7 @@ class Tracks:
     z: np.ndarray  # (N, FRAMES, Z)
     z_mirrored: np.ndarray  # (N, FRAMES, Z) of the same motion with left and right exchanged
     label: np.ndarray  # (N, FRAMES)
-    names: tuple[str, ...]
+    robot: Robot  # whose joints they are
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def film(seed: int, tracks: Tracks) -> tuple[list[np.ndarray], int, int, np.ndar
     if rng.random() < 0.85:
         pose = human_gait(rng, actor, velocity, period)
     else:
-        pose = robot_gait(tracks.joints[track], tracks.names)
+        pose = robot_gait(tracks.joints[track], tracks.robot)
     room = _room(rng)
     look = _lens(rng)
     shapes: list[list[Capsule]]

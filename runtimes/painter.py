@@ -306,12 +306,17 @@ def robot_shapes(robot: Robot, joint_pos: Any, root_pos: Any, root_rotation: Any
 
 
 def _dressed(robot: Robot) -> list[tuple[int, Shape]]:
-    """Shapes in their bodies' frames; what a body is follows from its place in the tree."""
+    """Shapes in their bodies' frames; what a body is follows from its joint's role and its place."""
     children: dict[int, list[int]] = {index: [] for index in range(len(robot.bodies))}
     for index, body in enumerate(robot.bodies):
         if body.box and body.parent >= 0:
             children[body.parent].append(index)
-    trunk = max(range(1, len(robot.bodies)), key=lambda index: len(children[index]))
+    shoulders, hips = _hung(robot, "shoulder"), _hung(robot, "hip")
+    limbs = set(shoulders + hips)
+    for index, body in enumerate(robot.bodies):
+        if body.parent in limbs:
+            limbs.add(index)
+    trunk, pelvis = ({robot.bodies[index].parent for index in tops} for tops in (shoulders, hips))
     dressed: list[tuple[int, Shape]] = []
     for index, body in enumerate(robot.bodies):
         if not body.box:
@@ -320,18 +325,29 @@ def _dressed(robot: Robot) -> list[tuple[int, Shape]]:
         if (high - low).max() < 0.05:  # [m] an inner part that its neighbours hide
             continue
         ends = [np.array(robot.bodies[child].pos) for child in children[index]]
-        if body.parent < 0:
+        if index in trunk:
+            shapes = _trunk(low, high, np.array([robot.bodies[arm].pos for arm in shoulders]))
+        elif index in pelvis:
             shapes = _pelvis(low, high)
-        elif index == trunk and len(ends) > 1:
-            shapes = _trunk(low, high, np.array(ends))
         elif body.name in robot.feet:
             shapes = _foot(low, high)
+        elif ends and index not in limbs:  # a waist or a neck
+            radius = 0.5 * float((high - low)[:2].min())
+            shapes = [Capsule(np.zeros(3), ends[0], radius, radius, GRAPHITE)]
         elif ends:
             shapes = _link(low, high, ends[0], _hinge(robot, index), _hinge(robot, children[index][0]))
-        else:
+        elif index in limbs:
             shapes = _hand(low, high)
+        else:
+            shapes = _head(0.5 * (low + high)[0], 0.0, low[2], high[2], 0.55 * (high - low)[1])
         dressed += [(index, shape) for shape in shapes]
     return dressed
+
+
+def _hung(robot: Robot, role: str) -> list[int]:
+    """The bodies that joints of this role move."""
+    played = [joint.role is not None and joint.role.name == role for joint in robot.joints]
+    return [index for index, body in enumerate(robot.bodies) if body.joint >= 0 and played[body.joint]]
 
 
 def _hinge(robot: Robot, index: int) -> np.ndarray:
@@ -355,7 +371,7 @@ def _trunk(low: np.ndarray, high: np.ndarray, shoulders: np.ndarray) -> list[Sha
     """Abdomen, chest and yoke up to the shoulders; what the table has above them is a head."""
     depth, width = 0.5 * (high - low)[:2]  # half extents [m]
     x = 0.5 * (low + high)[0]
-    yoke = shoulders[:, 2].mean()
+    back, _, yoke = shoulders.mean(axis=0)
     reach = np.abs(shoulders[:, 1]).mean()
     thick = 0.5 * depth
     chest_low = 0.24 * yoke
@@ -363,21 +379,24 @@ def _trunk(low: np.ndarray, high: np.ndarray, shoulders: np.ndarray) -> list[Sha
     shapes: list[Shape] = [
         Capsule((x, 0, 0.0), (x, 0, chest_low), 0.75 * depth, 0.85 * depth, GRAPHITE),
         Box((x, 0, chest_low + chest[2]), np.eye(3), chest, SHELL, taper=(1.15, 1.4), bevel=0.5 * depth),
-        Capsule((0, -reach, yoke), (0, reach, yoke), 0.9 * thick, 0.9 * thick, SHELL),
+        Capsule((back, -reach, yoke), (back, reach, yoke), 0.9 * thick, 0.9 * thick, SHELL),
     ]
     top = high[2] - yoke - thick  # left for neck and head [m]
     if top < depth:
         return shapes
-    head = 0.42 * top
-    crown, chin = high[2] - head, high[2] - top + 1.05 * head
-    brow = crown - 0.1 * head
-    ring, face = 0.30 * head, 0.36 * head  # how far before the skull
+    return shapes + _head(back, yoke + thick, high[2] - top, high[2], 0.42 * top)
+
+
+def _head(x: float, neck: float, low: float, high: float, radius: float) -> list[Shape]:
+    """A neck from where it begins, a skull between two heights, and a lit face on it."""
+    crown, chin = high - radius, low + 1.05 * radius
+    brow = crown - 0.1 * radius
+    ring, face = x + 0.30 * radius, x + 0.36 * radius  # how far before the skull
     return [
-        *shapes,
-        Capsule((0, 0, yoke + thick), (0, 0, chin), 0.55 * head, 0.55 * head, GRAPHITE),
-        Capsule((0, 0, chin), (0, 0, crown), 0.9 * head, head, SHELL),
-        Capsule((ring, 0, chin), (ring, 0, brow), 0.84 * head, 0.91 * head, LAMP),
-        Capsule((face, 0, chin), (face, 0, brow), 0.77 * head, 0.84 * head, VISOR),
+        Capsule((x, 0, neck), (x, 0, chin), 0.55 * radius, 0.55 * radius, GRAPHITE),
+        Capsule((x, 0, chin), (x, 0, crown), 0.9 * radius, radius, SHELL),
+        Capsule((ring, 0, chin), (ring, 0, brow), 0.84 * radius, 0.91 * radius, LAMP),
+        Capsule((face, 0, chin), (face, 0, brow), 0.77 * radius, 0.84 * radius, VISOR),
     ]
 
 
@@ -417,8 +436,10 @@ def _hand(low: np.ndarray, high: np.ndarray) -> list[Shape]:
     flat, broad, long = np.argsort(half)
     thick = 0.8 * half[flat]
     ahead, aside = np.eye(3)[long], np.eye(3)[broad]
-    wrist, knuckles = (low[long] + thick) * ahead, middle[long] * ahead
-    tip = (high[long] - 1.6 * thick) * ahead + 0.25 * half[broad] * aside
+    near, far = sorted((low[long], high[long]), key=abs)  # a hand reaches away from its hinge
+    inward = thick if far < near else -thick
+    wrist, knuckles = (near - inward) * ahead, middle[long] * ahead
+    tip = (far + 1.6 * inward) * ahead + 0.25 * half[broad] * aside
     thumb = knuckles + 0.7 * half[broad] * aside
     return [
         Capsule(wrist, knuckles, 0.8 * thick, 1.1 * thick, GRAPHITE),

@@ -139,6 +139,22 @@ def test_robot_stands_where_it_is_put_and_moves_with_its_joints():
     assert (painted(view, *waving) != here).sum() > 500
 
 
+@pytest.mark.parametrize("name", robots.names())
+def test_every_robot_is_dressed_alike_from_head_to_foot(name):
+    robot = robots.load(name)
+    shapes = painter.robot_shapes(robot, robot.default_pose, (0, 0, robot.standing_height), np.eye(3))
+    (visor,) = [shape for shape in shapes if shape.colour == painter.VISOR]
+    boxes = sorted((s for s in shapes if isinstance(s, Box)), key=lambda box: box.centre[2])
+    assert [b.colour for b in boxes] == [painter.GRAPHITE] * 3 + [painter.SHELL]  # soles, pelvis, chest
+    assert boxes[1].centre[2] < 0.1 < 0.4 < boxes[2].centre[2] < boxes[3].centre[2] < visor.start[2]
+
+    ends = np.array([(*s.start, *s.end) for s in shapes if isinstance(s, Capsule)]).reshape(-1, 2, 3)
+    other = ends * (1, -1, 1)  # left and right look the same
+    apart = np.linalg.norm(ends[:, None] - other[None], axis=-1)  # (N, N, 2)
+    apart = np.minimum(apart, np.linalg.norm(ends[:, None, ::-1] - other[None], axis=-1)).max(-1)
+    assert (apart.min(0) < 0.005).all()
+
+
 def test_a_robot_without_arms_is_dressed_too():
     table = json.loads((Path(robots.__file__).parent / "g1.json").read_text(encoding="utf-8"))
     table["bodies"] = [

@@ -11,9 +11,24 @@ import numpy as np
 
 from rmedge.errors import UsageError
 
-__all__ = ["Body", "Joint", "Robot", "load", "names"]
+__all__ = ["LIMBS", "TRUNK", "Body", "Joint", "Robot", "Role", "load", "names"]
 
 _TABLES = Path(__file__).parent
+# what a joint can be to a body like a person's: of its trunk, or of either side
+TRUNK = ("lean", "twist")
+LIMBS = ("hip", "abduction", "knee", "shoulder", "spread", "elbow")
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a joint is to a body like a person's: there its angle is ``sign * q + offset``.
+
+    Upright with hanging limbs all are zero; flexion, outward, backward (lean) and left (twist) are positive.
+    """
+
+    name: str  # one of ``TRUNK`` or ``LIMBS``
+    sign: float
+    offset: float  # [rad]
 
 
 @dataclass(frozen=True)
@@ -29,6 +44,7 @@ class Joint:
     frictionloss: float  # [N m]
     damping: float  # [N m s/rad]
     default: float  # [rad] the pose that actions are relative to
+    role: Role | None  # None where a person has no such joint
 
 
 @dataclass(frozen=True)
@@ -96,6 +112,20 @@ class Robot:
                 lowest = min(lowest, float(centre[2] - _half_height(shape, axis)))
         return -lowest
 
+    def angles(self, role: str, joint_pos: np.ndarray) -> np.ndarray:
+        """A person's angles in that role [rad], left before right; none where the robot has no such joint.
+
+        Args:
+            joint_pos: (..., Da) [rad].
+
+        Returns:
+            (..., 0), (..., 1) for the trunk, or (..., 2).
+        """
+        played = {n: j.role for n, j in enumerate(self.joints) if j.role and j.role.name == role}
+        sign = np.array([part.sign for part in played.values()])
+        offset = np.array([part.offset for part in played.values()])
+        return sign * np.asarray(joint_pos)[..., list(played)] + offset
+
     def forward_kinematics(self, joint_pos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Every body's frame in the root's frame, for any batch of poses.
 
@@ -141,7 +171,9 @@ def load(name: str) -> Robot:
 
 
 def from_table(table: dict[str, Any]) -> Robot:
-    """A robot from its table: ``robot``, ``bodies``, ``default_pose``, ``velocity_limit``, ``feet``."""
+    """A robot from its table: ``robot``, ``bodies``, ``feet``, ``licence``; by joint ``default_pose``,
+    ``velocity_limit`` and ``roles``.
+    """
     bodies: list[Body] = []
     joints: list[Joint] = []
     index: dict[str, int] = {}
@@ -150,6 +182,7 @@ def from_table(table: dict[str, Any]) -> Robot:
         if "joint" in row:
             joint = len(joints)
             hinge = row["joint"]
+            role = table["roles"].get(hinge["name"])
             joints.append(
                 Joint(
                     name=hinge["name"],
@@ -161,6 +194,7 @@ def from_table(table: dict[str, Any]) -> Robot:
                     frictionloss=hinge["frictionloss"],
                     damping=hinge["damping"],
                     default=table["default_pose"][hinge["name"]],
+                    role=Role(*role) if role else None,
                 )
             )
         box = row.get("visual_box")
@@ -216,4 +250,6 @@ def _half_height(shape: dict[str, Any], rotation: np.ndarray) -> float:
         return float(size[0])
     if shape["type"] == "capsule":
         return float(size[0] + size[1] * abs(rotation[2, 2]))
+    if shape["type"] == "cylinder":
+        return float(size[0] * np.hypot(rotation[2, 0], rotation[2, 1]) + size[1] * abs(rotation[2, 2]))
     return float(np.abs(rotation[2]) @ np.asarray(size))  # box: half extents
