@@ -19,6 +19,7 @@ from rmedge.errors import BundleError, InputError, IntegrityError, UsageError
 from rmedge.fields import (
     MANIFEST,
     Fields,
+    amount,
     choice,
     count,
     digest,
@@ -44,7 +45,7 @@ from rmedge.manifest import (
     read_readout,
 )
 
-__all__ = ["GRAPHS", "STAGES", "Bundle", "pack", "seal"]
+__all__ = ["GRAPHS", "STAGES", "Bundle", "amend", "pack", "seal"]
 
 GRAPHS = ("encoder", "policy", "readout")
 STAGES = ("encode", "policy")  # what a latency budget bounds
@@ -76,6 +77,7 @@ class Bundle:
     envelope: EnvelopeSpec
     latency_budget_ms: Mapping[str, Mapping[str, float]]  # target -> stage -> [ms]
     tolerance: Mapping[str, float]  # graph -> greatest error that `verify` allows
+    robustness: Mapping[str, float]  # disturbance -> the most of it that was borne in closed loop
     quality: Mapping[str, Any]
     licence: str
     provenance: Mapping[str, Any]
@@ -155,6 +157,23 @@ def seal(directory: str | os.PathLike[str], manifest: Mapping[str, Any]) -> None
     (directory / MANIFEST).write_bytes(files[MANIFEST])
 
 
+def amend(directory: str | os.PathLike[str], robustness: Mapping[str, float]) -> None:
+    """Add measured figures to a sealed directory's bundle, in place of older ones of the same name.
+
+    Raises:
+        UsageError: it is packed or shipped, and not to be written into.
+        RmedgeError: as `Bundle.load` and `seal` raise.
+    """
+    path = Path(directory)
+    if directory in Bundle.names() or path.is_file():
+        raise UsageError(
+            f"bundle: expected a directory to write into, got {str(directory)!r}; unzip or copy it into one"
+        )
+    bundle = Bundle.load(path)
+    says = _parse(bundle.files[MANIFEST])
+    seal(path, {**says, "robustness": {**bundle.robustness, **robustness}})
+
+
 def pack(directory: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
     """Zip a sealed directory to a ``.rmedge`` file; equal bundles give equal bytes."""
     path = Path(path)
@@ -189,6 +208,7 @@ def _assemble(files: Mapping[str, bytes]) -> Bundle:
             envelope=read_envelope(top.take("envelope", Fields), body["default_pose"]),
             latency_budget_ms=top.take("latency_budget_ms", mapping(each(STAGES, positive))),
             tolerance=top.take("tolerance", each(GRAPHS, positive)),
+            robustness=top.take("robustness", mapping(amount, empty=True)),
             quality=top.take("quality", free),
             licence=top.take("licence", text),
             provenance=top.take("provenance", free),

@@ -21,6 +21,7 @@ __all__ = [
     "MANIFEST",
     "Fields",
     "Kind",
+    "amount",
     "choice",
     "count",
     "digest",
@@ -125,6 +126,13 @@ def positive(value: Any, path: str) -> float:
     return float(value)
 
 
+def amount(value: Any, path: str) -> float:
+    """A finite number, zero or above."""
+    if not (_is_number(value) and 0 <= value <= sys.float_info.max):
+        raise refusal(path, "a number from 0 up", value)
+    return float(value)
+
+
 def count(value: Any, path: str) -> int:
     """A whole number from 1 to the most that a tensor holds."""
     if not (isinstance(value, int) and _is_number(value) and 1 <= value <= _MOST_NUMBERS):
@@ -187,12 +195,12 @@ def vector(size: int, kind: Kind[float] = number, dtype: Any = np.float64) -> Ki
     return read
 
 
-def mapping(kind: Kind[T]) -> Kind[Mapping[str, T]]:
-    """Simple names, one or more, each with a value of a kind."""
+def mapping(kind: Kind[T], empty: bool = False) -> Kind[Mapping[str, T]]:
+    """Simple names, each with a value of a kind; none at all only where it may be ``empty``."""
 
     def read(value: Any, path: str) -> Mapping[str, T]:
-        if not (isinstance(value, dict) and value):
-            raise refusal(path, "a mapping that is not empty", value)
+        if not (isinstance(value, dict) and (value or empty)):
+            raise refusal(path, "a mapping" if empty else "a mapping that is not empty", value)
         return MappingProxyType(
             {simple_name(key, path): kind(item, f"{path}.{key}") for key, item in value.items()}
         )

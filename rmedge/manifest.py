@@ -93,6 +93,7 @@ class ObservationSpec:
     layout: str
     order: str
     history: int  # To
+    clock_s: float  # one turn of the term `clock` [s]
     terms: tuple[Term, ...]
 
     @property
@@ -103,7 +104,10 @@ class ObservationSpec:
 
 @dataclass(frozen=True)
 class SamplerSpec:
-    """How noise becomes actions, and when it is seeded."""
+    """How noise becomes actions, and when it is seeded.
+
+    ``consistency`` and ``flow`` go from noise to actions in steps; ``regression`` is one, whatever the noise.
+    """
 
     name: str
     steps: int
@@ -146,6 +150,7 @@ class Phrase:
     caption: str
     label: str
     gait: str
+    gesture: str
     velocity: np.ndarray  # (3,) vx, vy [m/s], yaw rate [rad/s]
     z: np.ndarray  # (Z,) float32
 
@@ -268,6 +273,7 @@ def _observation(fields: Fields, joints: int) -> ObservationSpec:
         "joint_pos": joints,
         "joint_vel": joints,
         "actions": joints,
+        "clock": 4,
     }
 
     def term(value: Any, path: str) -> Term:
@@ -285,15 +291,17 @@ def _observation(fields: Fields, joints: int) -> ObservationSpec:
             layout=fields.take("layout", choice("time_major")),
             order=fields.take("order", choice("oldest_first")),
             history=fields.take("history", count),
+            clock_s=fields.take("clock_s", positive),
             terms=fields.take("terms", items(term, key=lambda term: term.name)),
         )
 
 
 def _sampler(value: Any, path: str) -> SamplerSpec:
     with Fields(value, path) as fields:
+        name = fields.take("name", choice("consistency", "flow", "regression"))
         return SamplerSpec(
-            name=fields.take("name", choice("consistency")),
-            steps=fields.take("steps", count),
+            name=name,
+            steps=fields.take("steps", choice(1) if name == "regression" else count),
             seed=fields.take("seed", choice("per_episode")),
         )
 
@@ -330,6 +338,7 @@ def read_intent(fields: Fields, size: int, readout: ReadoutSpec) -> IntentSpec:
                 caption=fields.take("caption", text),
                 label=fields.take("label", choice(*readout.labels)),
                 gait=fields.take("gait", choice(*readout.gaits)),
+                gesture=fields.take("gesture", choice(*readout.gestures)),
                 velocity=fields.take("velocity", vector(3)),
                 z=fields.take("z", point),
             )

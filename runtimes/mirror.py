@@ -29,8 +29,12 @@ UNSURE = 0.12  # and what is hardly better than blind is not followed at all
 class Mirror:
     """Watches frames at one rate, gives joint targets at another.
 
-    ``act`` runs the policy when a policy period has passed since it last did, and in between walks
+    ``act`` asks the policy when a policy period has passed since it last did, and in between walks
     along its chunk; every target leaves through the envelope. ``write_hz`` is how often ``act`` is called.
+
+    A policy may answer late, with a chunk that it was asked for earlier, or not at all, with None or a
+    chunk that is here already. Rows are due by their own chunk's stamp, so a late one is taken up at the
+    row that is due by now; without a newer one the old one plays on, and at its end its last row is held.
     """
 
     def __init__(
@@ -58,8 +62,10 @@ class Mirror:
         self.policy.reset(seed)
         self.envelope.reset()
         self.intent: Intent | None = None
+        self._asked_ns: int | None = None
+        self._sent: np.ndarray | None = None  # what the motors were really told last
         self._chunk: ActionChunk | None = None
-        self._from = self.bundle.default_pose  # where the chunk's first row is approached from
+        self._from = self.bundle.default_pose  # where the chunk is approached from
 
     def watch(self, frame: Frame, trace: Trace | None = None) -> Intent:
         """See one frame; from now on the robot follows the intent that this returns."""
@@ -72,17 +78,19 @@ class Mirror:
 
     def act(self, state: RobotState, trace: Trace | None = None) -> JointTarget:
         """The command for this instant."""
-        chunk = self._chunk
+        now_ns, asked_ns = state.stamp_ns, self._asked_ns
         # half a write early: on a real clock the tenth write comes a little before or after its time
-        if chunk is None or state.stamp_ns - chunk.stamp_ns > chunk.period_ns - self.write_period_ns // 2:
-            if chunk is not None:
-                self._from = self._waypoint(chunk, state.stamp_ns - self.write_period_ns)
-            chunk = self._chunk = self.policy.act(state, self.wanted(state.stamp_ns), trace)
-        wanted = self._waypoint(chunk, state.stamp_ns)
-        target = JointTarget(wanted, self.bundle.kp, self.bundle.kd, state.stamp_ns)
+        if asked_ns is None or now_ns - asked_ns > self.policy.period_ns - self.write_period_ns // 2:
+            self._asked_ns = now_ns
+            chunk = self.policy.act(state, self.wanted(now_ns), trace, self._sent)
+            if chunk is not None and (self._chunk is None or chunk.stamp_ns > self._chunk.stamp_ns):
+                self._join(chunk, now_ns)
+        wanted = self._waypoint(now_ns)
+        target = JointTarget(wanted, self.bundle.kp, self.bundle.kd, now_ns)
         if trace:
             trace.mark("plan")
         sent = self.envelope.apply(target, state)
+        self._sent = sent.joint_pos
         if trace:
             trace.mark("envelope")
         return sent
@@ -103,16 +111,34 @@ class Mirror:
             return self._stand
         return self._stand + np.float32(weight) * (self.intent.z - self._stand)
 
-    def _waypoint(self, chunk: ActionChunk, now_ns: int) -> np.ndarray:
-        """Where the chunk wants the joints one write period from now: linear between its rows."""
+    def _join(self, chunk: ActionChunk, now_ns: int) -> None:
+        """Leave the old plan where it is now, straight for the row of the new one whose tick begins now.
+
+        That is the first row of a punctual chunk; of a late one it is the row whose tick begins nearest
+        to now: it is reached at its time, half a period from now at the soonest, so without a jump.
+        """
+        self._from = self._waypoint(now_ns - self.write_period_ns)
+        late = (now_ns - chunk.stamp_ns + chunk.period_ns // 2) // chunk.period_ns  # rows gone by
+        self._chunk, self._joined_ns = chunk, now_ns
+        self._first = chunk.joint_pos[min(late, len(chunk.joint_pos) - 1)]
+        self._met_ns = chunk.stamp_ns + (late + 1) * chunk.period_ns
+
+    def _waypoint(self, now_ns: int) -> np.ndarray:
+        """Where the plan wants the joints one write period from now: linear between its rows."""
+        chunk, due_ns = self._chunk, now_ns + self.write_period_ns
+        if chunk is None:
+            return self._from
         rows = chunk.joint_pos
-        along = (now_ns - chunk.stamp_ns + self.write_period_ns) / chunk.period_ns
-        if along >= len(rows):  # played to its end: hold the last row
-            return rows[-1]
-        row = int(along)
-        fraction = along - row
-        before = self._from if row == 0 else rows[row - 1]
+        if due_ns < self._met_ns:
+            before, after = self._from, self._first
+            fraction = (due_ns - self._joined_ns) / (self._met_ns - self._joined_ns)
+        else:
+            along = (due_ns - chunk.stamp_ns) / chunk.period_ns
+            if along >= len(rows):  # played to its end: hold the last row
+                return rows[-1]
+            row = int(along)
+            before, after, fraction = rows[row - 1], rows[row], along - row
         if fraction == 0.0:
             return before
         with np.errstate(invalid="ignore"):  # infinities are the envelope's to refuse
-            return before + fraction * (rows[row] - before)
+            return before + fraction * (after - before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,22 +31,37 @@ class Policy:
         )
         self._history = np.zeros((spec.observation.history, sum(t.size for t in self._terms)), np.float32)
         self._proprio = self._history.reshape(spec.inputs["proprio"])  # a view: time major, oldest first
+        self._turning = 2e-9 * math.pi / spec.observation.clock_s  # [rad/ns]
         self._noise_shape = spec.inputs["noise"]
         self._intent = np.zeros(spec.inputs["intent"], np.float32)
         self.reset()
 
     def reset(self, seed: int = 0) -> None:
-        """A new episode: no history, and the noise of this seed from its start."""
-        self._noise = np.random.default_rng(seed)
+        """A new episode: no history, the clock from its start, and the noise of this seed.
+
+        One draw is held for the episode: what the intent leaves open is decided once, not at every tick.
+        """
+        self._noise = np.random.default_rng(seed).standard_normal(self._noise_shape, np.float32)
         self._action = np.zeros_like(self._default)
         self._fresh = True
 
-    def act(self, state: RobotState, z: np.ndarray, trace: Trace | None = None) -> ActionChunk:
-        """The next ``Ta`` ticks for intent ``z`` (Z,), the first of them due now."""
+    def act(
+        self,
+        state: RobotState,
+        z: np.ndarray,
+        trace: Trace | None = None,
+        sent: np.ndarray | None = None,
+    ) -> ActionChunk:
+        """The next ``Ta`` ticks for intent ``z`` (Z,), the first of them due now.
+
+        ``sent``: (Da,) the joint positions that were really commanded last [rad]; where None, the first
+        row of the last plan is taken to have been.
+        """
+        if sent is not None:
+            self._action = (sent - self._default) / self._scale
         self._observe(state)
         self._intent[0] = z
-        noise = self._noise.standard_normal(self._noise_shape, np.float32)
-        feed = {"proprio": self._proprio, "intent": self._intent, "noise": noise}
+        feed = {"proprio": self._proprio, "intent": self._intent, "noise": self._noise}
         if trace:
             trace.mark("observe")
         actions = self._session.run(feed)[0][0]
@@ -55,6 +71,8 @@ class Policy:
         return ActionChunk(self._default + self._scale * actions, state.stamp_ns, self.period_ns)
 
     def _observe(self, state: RobotState) -> None:
+        if self._fresh:
+            self._start_ns = state.stamp_ns
         history = self._history
         history[:-1] = history[1:]
         row, start = history[-1], 0
@@ -67,9 +85,12 @@ class Policy:
             history[:] = row
             self._fresh = False
 
-    def _read(self, name: str, state: RobotState) -> np.ndarray:
+    def _read(self, name: str, state: RobotState) -> np.ndarray | tuple[float, ...]:
         if name == "joint_pos":
             return state.joint_pos - self._default
         if name == "actions":
             return self._action
+        if name == "clock":  # by the stamps, so that a call that was late or never came shifts no phase
+            angle = self._turning * (state.stamp_ns - self._start_ns)
+            return math.cos(angle), math.sin(angle), math.cos(2 * angle), math.sin(2 * angle)
         return getattr(state, name)

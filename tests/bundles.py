@@ -25,6 +25,7 @@ def manifest() -> dict[str, Any]:
         "joint_pos": joints,
         "joint_vel": joints,
         "actions": joints,
+        "clock": 4,
     }
     return {
         "schema": 1,
@@ -61,6 +62,7 @@ def manifest() -> dict[str, Any]:
                 "layout": "time_major",
                 "order": "oldest_first",
                 "history": 2,
+                "clock_s": 2.0,
                 "terms": [
                     {"name": name, "size": size, "scale": 0.05, "clip": 100.0} for name, size in sizes.items()
                 ],
@@ -74,11 +76,11 @@ def manifest() -> dict[str, Any]:
                 "velocity": [1, 3],
                 "label_logits": [1, 1 + len(LABELS)],
                 "gait_logits": [1, 2],
-                "gesture_logits": [1, 1],
+                "gesture_logits": [1, 2],
             },
             "labels": [NONE, *LABELS],
             "gaits": ["stand", "walk"],
-            "gestures": ["none"],
+            "gestures": ["none", "wave"],
         },
         "intent": {
             "size": SIZE,
@@ -88,6 +90,7 @@ def manifest() -> dict[str, Any]:
                     "caption": "walk forward",
                     "label": "walk_forward",
                     "gait": "walk",
+                    "gesture": "wave",
                     "velocity": [0.1 + 0.2, 0.0, -1.0e-7],
                     "z": np.linspace(-1, 1, SIZE).astype(np.float32).tolist(),
                 }
@@ -102,6 +105,7 @@ def manifest() -> dict[str, Any]:
         "latency_budget_ms": {"cpu-x86": {"encode": 10.0, "policy": 2.0}},
         "golden": "golden.npz",
         "tolerance": {"encoder": 1.0e-4, "policy": 1.0e-4, "readout": 1.0e-5},
+        "robustness": {"delay_ms": 60.0, "drop": 0.5},
         "quality": {"parity": {"encoder": 1.0e-6}},
         "licence": "Apache-2.0",
         "provenance": {"seed": 0, "date": "2026-01-01"},

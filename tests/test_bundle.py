@@ -21,13 +21,14 @@ import yaml
 
 import rmedge.bundle
 from rmedge import archive, errors, robots
-from rmedge.bundle import Bundle, pack, seal
+from rmedge.bundle import Bundle, amend, pack, seal
 from rmedge.labels import LABELS
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # where there, for speed
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 GRAPH_FILES = ("encoder.onnx", "policy.onnx", "readout.onnx", "golden.npz")
 FREE = (("quality",), ("provenance",))  # what stands below these is not interpreted
+OPEN = (*FREE, ("robustness",))  # and here any name will do
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +91,8 @@ def dotted(path: tuple[Any, ...]) -> str:
 
 
 EVERYWHERE = [*walk({**bundles.manifest(), "files": dict.fromkeys(GRAPH_FILES, "0" * 64)})]
-KEYS = [path for path, _ in EVERYWHERE if isinstance(path[-1], str)]
-MAPPINGS = [path for path, value in EVERYWHERE if isinstance(value, dict) and path not in FREE]
+KEYS = [path for path, _ in EVERYWHERE if isinstance(path[-1], str) and path[:-1] not in OPEN]
+MAPPINGS = [path for path, value in EVERYWHERE if isinstance(value, dict) and path not in OPEN]
 LEAVES = [path for path, value in EVERYWHERE if not isinstance(value, (dict, list))]
 
 
@@ -119,12 +120,12 @@ def test_everything_that_was_sealed_is_said(sealed: Path) -> None:
     observation = bundle.policy.observation
     assert [dataclasses.asdict(term) for term in observation.terms] == says["policy"]["observation"]["terms"]
     assert (observation.layout, observation.order, observation.history) == ("time_major", "oldest_first", 2)
-    assert observation.size == 3 + 3 + 3 * 29
+    assert (observation.size, observation.clock_s) == (3 + 3 + 3 * 29 + 4, 2.0)
     for words in ("labels", "gaits", "gestures"):
         assert list(getattr(bundle.readout, words)) == says["readout"][words]
     for limit, values in says["envelope"].items():
         assert getattr(bundle.envelope, limit).tolist() == values
-    for mapping in ("latency_budget_ms", "tolerance", "quality", "provenance"):
+    for mapping in ("latency_budget_ms", "tolerance", "robustness", "quality", "provenance"):
         assert {**getattr(bundle, mapping)} == says[mapping]
 
 
@@ -135,7 +136,9 @@ def test_the_intent_space_is_exact_to_the_bit(sealed: Path) -> None:
     assert intent.stand.dtype == np.float32
     assert (intent.stand == np.array(says["stand"], np.float32)).all()
     (phrase,), (said,) = intent.vocabulary, says["vocabulary"]
-    assert (phrase.caption, phrase.label, phrase.gait) == ("walk forward", "walk_forward", "walk")
+    assert (phrase.caption, phrase.label, phrase.gait, phrase.gesture) == (
+        "walk forward", "walk_forward", "walk", "wave",
+    )  # fmt: skip
     assert phrase.velocity.tolist() == [0.30000000000000004, 0.0, -1e-07]
     assert phrase.z.tolist() == said["z"]
 
@@ -172,6 +175,7 @@ def test_nothing_can_be_written(sealed: Path) -> None:
         bundle.files,
         bundle.policy.inputs,
         bundle.tolerance,
+        bundle.robustness,
         bundle.latency_budget_ms["cpu-x86"],
     ):
         with pytest.raises(TypeError, match="does not support item assignment"):
@@ -274,6 +278,49 @@ def test_sealing_again_changes_nothing(sealed: Path) -> None:
     assert (sealed / "bundle.yaml").read_bytes() == before
 
 
+def test_figures_are_added_to_a_sealed_bundle(sealed: Path) -> None:
+    before = Bundle.load(sealed)
+    amend(sealed, {"drop": 0.75, "noise": np.float64(3)})
+    after = Bundle.load(sealed)
+    assert {**after.robustness} == {"delay_ms": 60.0, "drop": 0.75, "noise": 3.0}
+    assert after.files.keys() == before.files.keys()
+    assert {name for name in after.files if after.files[name] != before.files[name]} == {"bundle.yaml"}
+    amend(sealed, before.robustness)
+    says = yaml.load(before.files["bundle.yaml"], Loader=LOADER)
+    says["robustness"]["noise"] = 3.0
+    assert yaml.load((sealed / "bundle.yaml").read_bytes(), Loader=LOADER) == says
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), True, "much", np.ones(2)])
+def test_a_figure_that_is_none_changes_nothing(sealed: Path, value: Any) -> None:
+    before = (sealed / "bundle.yaml").read_bytes()
+    with pytest.raises(errors.BundleError):
+        amend(sealed, {"drop": value})
+    assert (sealed / "bundle.yaml").read_bytes() == before
+
+
+def test_figures_are_added_to_ones_own_directory_alone(
+    sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = tmp_path / "tiny.rmedge"
+    pack(sealed, packed)
+    monkeypatch.setattr(rmedge.bundle, "_SHIPPED", sealed.parent)
+    for source in ("tiny", packed):
+        with pytest.raises(errors.UsageError) as caught:
+            amend(source, {"drop": 1.0})
+        assert str(caught.value) == (
+            f"bundle: expected a directory to write into, got {str(source)!r}; unzip or copy it into one"
+        )
+    with pytest.raises(errors.InputError, match="bundle: expected a directory"):
+        amend(tmp_path / "missing", {"drop": 1.0})
+
+
+def test_a_bundle_that_was_tampered_with_is_not_sealed_again(sealed: Path) -> None:
+    (sealed / "policy.onnx").write_bytes(b"another")
+    with pytest.raises(errors.IntegrityError):
+        amend(sealed, {"drop": 1.0})
+
+
 # The manifest's fields
 
 
@@ -309,7 +356,7 @@ def test_every_leaf_has_a_kind(sealed: Path, path: tuple[Any, ...]) -> None:
 WORDS = "none, " + ", ".join(LABELS)
 DISAGREEMENTS = [
     ("name", "../g1", "expected a simple name (letters, digits, '.', '_', '-'), got '../g1'"),
-    ("robot.name", "t1", "expected g1, got 't1'"),
+    ("robot.name", "h1", f"expected one of {', '.join(robots.names())}, got 'h1'"),
     ("robot.joint_names[3]", "knee", "expected left_knee_joint, joint 3 of g1, got 'knee'"),
     ("robot.joint_names", ["knee"], "expected the 29 joints of g1, got 1"),
     ("robot.kp", [1.0] * 28, "expected a list of 29 numbers, got 28"),
@@ -323,7 +370,7 @@ DISAGREEMENTS = [
     ("encoder.outputs.intent", [1, 5], "expected [1, 4], got [1, 5]"),
     ("policy.inputs.intent", [1, 5], "expected [1, 4], got [1, 5]"),
     ("readout.inputs.intent", [1, 5], "expected [1, 4], got [1, 5]"),
-    ("policy.inputs.proprio", [1, 185], "expected [1, 186], got [1, 185]"),
+    ("policy.inputs.proprio", [1, 186], "expected [1, 194], got [1, 186]"),
     ("policy.inputs.noise", [1, 3, 29], "expected [1, 2, 29], got [1, 3, 29]"),
     ("policy.outputs.action_chunk", [2, 29], "expected [1, n, 29], got [2, 29]"),
     (
@@ -332,13 +379,22 @@ DISAGREEMENTS = [
         "expected at most 16777216 numbers, got [1, 1048576, 29]",
     ),
     ("policy.observation.terms[2].size", 28, "expected 29, got 28"),
+    ("policy.observation.terms[5].size", 2, "expected 4, got 2"),
+    ("policy.observation.clock_s", 0.0, "expected a number above 0, got 0.0"),
+    ("policy.sampler.name", "euler", "expected one of consistency, flow, regression, got 'euler'"),
+    ("policy.sampler.steps", 0, "expected a whole number from 1 to 16777216, got 0"),
+    ("policy.sampler.steps", 1.0, "expected a whole number from 1 to 16777216, got 1.0"),
     ("readout.labels[1]", "moonwalk", f"expected one of {WORDS}, got 'moonwalk'"),
     ("readout.labels[1]", "none", "expected something not listed before, got 'none'"),
     ("intent.stand", [0.0] * 5, "expected a list of 4 numbers, got 5"),
     ("intent.stand", [1e39] * 4, "expected numbers that float32 can hold, got [1e+39, 1e+39, 1e+39, 1e+39]"),
     ("intent.vocabulary[0].z", [0.0], "expected a list of 4 numbers, got 1"),
     ("intent.vocabulary[0].gait", "hop", "expected one of stand, walk, got 'hop'"),
+    ("intent.vocabulary[0].gesture", "bow", "expected one of none, wave, got 'bow'"),
     ("latency_budget_ms.cpu-x86.encode", 0, "expected a number above 0, got 0"),
+    ("robustness", [60.0], "expected a mapping, got [60.0]"),
+    ("robustness", {"../drop": 1}, "expected a simple name (letters, digits, '.', '_', '-'), got '../drop'"),
+    ("robustness.drop", -0.5, "expected a number from 0 up, got -0.5"),
     ("quality", {"parity": [float("nan")]}, "expected a finite number, got nan"),
 ]
 
@@ -358,6 +414,21 @@ def test_a_newer_schema_asks_for_a_newer_rmedge(sealed: Path) -> None:
         Bundle.load(sealed)
 
 
+@pytest.mark.parametrize(("name", "steps"), [("consistency", 2), ("flow", 32), ("regression", 1)])
+def test_samplers_differ_in_steps_and_regression_has_one(sealed: Path, name: str, steps: int) -> None:
+    rewrite(sealed, lambda says: says["policy"]["sampler"].update(name=name, steps=steps))
+    sampler = Bundle.load(sealed).policy.sampler
+    assert (sampler.name, sampler.steps) == (name, steps)
+    rewrite(sealed, lambda says: says["policy"]["sampler"].update(name="regression", steps=2))
+    with pytest.raises(errors.BundleError, match=r"bundle\.policy\.sampler\.steps: expected 1, got 2"):
+        Bundle.load(sealed)
+
+
+def test_robustness_may_be_unknown_yet(sealed: Path) -> None:
+    rewrite(sealed, lambda says: says.update(robustness={}))
+    assert {**Bundle.load(sealed).robustness} == {}
+
+
 def test_words_and_logits_must_agree(sealed: Path) -> None:
     rewrite(sealed, lambda says: says["readout"].update(gaits=["walk"]))
     with pytest.raises(errors.BundleError, match=r"gait_logits: expected \[1, 1\], got \[1, 2\]"):
@@ -367,7 +438,7 @@ def test_words_and_logits_must_agree(sealed: Path) -> None:
 def test_a_term_is_observed_once(sealed: Path) -> None:
     again = {"name": "base_ang_vel", "size": 3, "scale": 1.0, "clip": 1.0}
     rewrite(sealed, lambda says: says["policy"]["observation"]["terms"].append(again))
-    with pytest.raises(errors.BundleError, match=r"terms\[5\]: expected something not listed before"):
+    with pytest.raises(errors.BundleError, match=r"terms\[6\]: expected something not listed before"):
         Bundle.load(sealed)
 
 

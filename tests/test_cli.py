@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import av
+import bundles
 import numpy as np
 import pytest
 
@@ -347,17 +348,34 @@ def test_ctrl_c_still_reports(capsys: pytest.CaptureFixture[str], monkeypatch: p
     assert (said["ticks"], said["stop_reason"]) == (5, "interrupted")
 
 
-def test_inspect_shows_what_the_bundle_says(capsys: pytest.CaptureFixture[str]) -> None:
-    bundle = Bundle.load("g1-mirror")
-    said = told(capsys, "inspect", "g1-mirror")
+def test_inspect_shows_what_the_bundle_says(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    says = bundles.manifest()
+    says["policy"]["sampler"].update(name="flow", steps=32)
+    path = bundles.make(tmp_path / "tiny", says)
+    bundle = Bundle.load(path)
+    said = told(capsys, "inspect", path)
     assert said["sha256"] == bundle.sha256
     assert said["robot"]["joint_names"] == list(bundle.joint_names)
     assert said["robot"]["kp"] == bundle.kp.tolist()
-    assert len(said["intent"]["vocabulary"]) == len(bundle.intent.vocabulary)
-    assert main(["inspect", "g1-mirror"]) == 0
+    assert said["policy"]["sampler"] == says["policy"]["sampler"]
+    assert said["policy"]["observation"]["clock_s"] == 2.0
+    assert said["robustness"] == says["robustness"]
+    (phrase,) = said["intent"]["vocabulary"]
+    assert (phrase["caption"], phrase["gesture"]) == ("walk forward", "wave")
+    assert main(["inspect", str(path)]) == 0
     out = capsys.readouterr().out
-    for word in (bundle.sha256, bundle.licence, bundle.intent.vocabulary[0].caption, "quality", "provenance"):
-        assert word in out
+    for words in (bundle.sha256, bundle.licence, "quality", "provenance", "flow, steps 32", "clock 4"):
+        assert words in out
+    rows = [line.split() for line in out.splitlines()]
+    assert ["walk", "forward", "walk_forward", "walk", "wave", "+0.30", "+0.00", "-0.00"] in rows
+    assert rows[rows.index(["robustness"]) + 1 :][:2] == [["delay_ms", "60"], ["drop", "0.5"]]
+
+
+def test_inspect_leaves_out_what_was_not_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = bundles.make(tmp_path / "tiny", {**bundles.manifest(), "robustness": {}})
+    assert told(capsys, "inspect", path)["robustness"] == {}
+    assert main(["inspect", str(path)]) == 0
+    assert "robustness" not in capsys.readouterr().out
 
 
 def test_verify_shows_every_output(capsys: pytest.CaptureFixture[str]) -> None:

@@ -156,7 +156,7 @@ def followed(mirror, camera, seconds, on_tick=None):
     """The intents that the policy was asked for, one a tick."""
     asked = []
     real = mirror.policy.act
-    mirror.policy.act = lambda state, z, trace=None: asked.append(z.copy()) or real(state, z, trace)
+    mirror.policy.act = lambda state, z, *rest: asked.append(z.copy()) or real(state, z, *rest)
     run(mirror, camera=camera, seconds=seconds, on_tick=on_tick)
     mirror.policy.act = real
     return np.array(asked)
@@ -219,6 +219,13 @@ def test_a_short_fault_is_held_over_and_the_run_goes_on(mirror):
     assert trace.stop_reason == ""
     assert trace.ticks == 50
     assert mirror.envelope.refused.tolist() == [19] * 29  # its own ten writes, and nine on the way from it
+
+
+def test_a_policy_that_never_answers_leaves_the_robot_in_its_default_pose(mirror, monkeypatch):
+    monkeypatch.setattr(mirror.policy, "act", lambda state, z, *rest: None)
+    robot, trace = run(mirror, seconds=0.2)
+    assert (trace.ticks, trace.refused, trace.stop_reason) == (10, 0, "")
+    assert all(np.array_equal(target.joint_pos, mirror.bundle.default_pose) for target in robot.targets)
 
 
 def test_each_run_counts_its_own(mirror):

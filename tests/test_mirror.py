@@ -25,18 +25,26 @@ def mirror(monkeypatch, tmp_path):
 
 
 class Script:
-    """A policy that plays chunks written beforehand, and remembers what it was asked."""
+    """A policy that plays chunks written beforehand, and remembers what it was asked.
+
+    ``given`` says the chunk of which call each call gets, or None; a chunk is ``lag`` older than its call.
+    """
 
     period_ns = PERIOD
 
-    def __init__(self, chunks):
-        self.chunks, self.calls, self.asked = list(chunks), [], []
+    def __init__(self, chunks, given=lambda call: call, lag=0):
+        self.chunks, self.given, self.lag = list(chunks), given, lag
+        self.calls, self.asked, self.made, self.sent = [], [], [], []
 
-    def act(self, state, z, trace=None):
+    def act(self, state, z, trace=None, sent=None):
+        self.sent.append(sent)
+        call = len(self.calls)
         self.calls.append(state.stamp_ns)
         self.asked.append(z)
-        rows = self.chunks[min(len(self.calls), len(self.chunks)) - 1]
-        return ActionChunk(rows, state.stamp_ns, PERIOD)
+        rows = self.chunks[min(call, len(self.chunks) - 1)]
+        self.made.append(ActionChunk(rows, state.stamp_ns - self.lag, PERIOD))
+        given = self.given(call)
+        return None if given is None else self.made[given]
 
     def reset(self, seed=0):
         pass
@@ -74,19 +82,6 @@ def test_the_targets_are_linear_between_waypoints(mirror):
     assert all(count.sum() == 0 for count in mirror.envelope.clamped.values())
 
 
-def test_a_chunk_plays_on_while_the_policy_is_late_and_holds_its_end(mirror):
-    (plan,) = chunks(mirror, 1)
-    mirror.policy = Script([plan])
-    sent(mirror, 0)
-    chunk = mirror._chunk
-    for stamp in range(0, 6 * PERIOD, WRITE):
-        along = (stamp + WRITE) / PERIOD
-        track = np.vstack([mirror.bundle.default_pose, plan])
-        row = min(int(along), 4)
-        expected = track[row] + (along - row) * (track[min(row + 1, 4)] - track[row])
-        np.testing.assert_allclose(mirror._waypoint(chunk, stamp), expected, atol=1e-12)
-
-
 def test_after_a_late_policy_the_next_chunk_is_joined_where_the_last_was_left(mirror):
     first, second = chunks(mirror, 2)
     mirror.policy = Script([first, second])
@@ -97,6 +92,97 @@ def test_after_a_late_policy_the_next_chunk_is_joined_where_the_last_was_left(mi
     found = sent(mirror, late)
     before = first[2]
     np.testing.assert_allclose(found, before + (second[0] - before) / 10, atol=1e-12)
+
+
+def newest(given, call):
+    """Which chunk the mirror has after that many calls and one."""
+    return max((given(n) for n in range(call + 1) if given(n) is not None), default=None)
+
+
+def withheld(each):
+    """After one result, that many are withheld, again and again; the robot has the last one."""
+    return lambda call: call - call % (each + 1)
+
+
+def late(by):
+    return lambda call: call - by if call >= by else None
+
+
+def some(seed):
+    """Any chunk that there is, in any order, or none."""
+    picks = np.random.default_rng(seed).integers(-2, np.arange(1, 31)).tolist()
+    return lambda call: None if picks[call] < 0 else picks[call]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *(pytest.param(withheld(each), id=f"{each} withheld") for each in (0, 1, 3, 6)),
+        *(pytest.param(late(by), id=f"late by {by}") for by in (1, 2, 3, 4, 9)),
+        *(pytest.param(some(seed), id=f"some {seed}") for seed in range(5)),
+        pytest.param(lambda call: 0, id="one"),
+        pytest.param(lambda call: None, id="none"),
+    ],
+)
+def test_whatever_arrives_when_each_tick_goes_straight_to_the_row_that_is_due(mirror, given):
+    plans, before = chunks(mirror, 30), mirror.bundle.default_pose
+    mirror.policy = Script(plans, given)
+    for call in range(30):
+        chunk = newest(given, call)
+        due = before if chunk is None else plans[chunk][min(call - chunk, 3)]
+        for step in range(1, 11):
+            found = sent(mirror, 5 * MS + (10 * call + step - 1) * WRITE)
+            np.testing.assert_allclose(found, before + (due - before) * step / 10, atol=1e-12)
+        before = due
+    assert mirror.policy.calls == [5 * MS + call * PERIOD for call in range(30)]  # it is asked all the same
+
+
+@pytest.mark.parametrize("given", [withheld(0), withheld(3), late(2)], ids=["prompt", "withheld", "late"])
+def test_the_policy_is_told_what_the_motors_were_really_told_last(mirror, given):
+    plans, commanded = chunks(mirror, 12), [None]
+    mirror.policy = Script(plans, given)
+    for write in range(120):
+        last = sent(mirror, write * WRITE)
+        if write % 10 == 9:
+            commanded.append(last)
+    assert mirror.policy.sent[0] is None
+    for told, last in zip(mirror.policy.sent[1:], commanded[1:]):
+        np.testing.assert_array_equal(told, last)
+    if given(3) != 3:  # and that is not what it has decided itself
+        assert np.abs(mirror.policy.sent[3] - plans[2][0]).max() > 1e-3
+
+
+def test_what_was_really_sent_is_what_the_policy_feels_as_its_last_action(mirror):
+    policy, pose = mirror.policy, mirror.bundle.default_pose
+    policy.act(state(0, pose), mirror._stand)
+    policy.act(state(PERIOD, pose), mirror._stand, None, pose + 0.2)
+    declared, start = mirror.bundle.policy.observation.terms, 0
+    for term in declared:
+        if term.name == "actions":
+            break
+        start += term.size
+    row = policy._history[-1][start : start + term.size]
+    np.testing.assert_allclose(row, term.scale * 0.2 / mirror.bundle.action_scale, rtol=1e-5)
+
+
+@pytest.mark.parametrize("lag", [MS // 2, 9 * MS, 10 * MS, 11 * MS, 27 * MS, 39 * MS, 400 * MS, -7 * MS])
+def test_a_chunk_from_between_two_ticks_makes_no_jump(mirror, lag):
+    mirror.policy = Script(chunks(mirror, 30), lag=lag)
+    track = np.array([sent(mirror, 400 * MS + write * WRITE) for write in range(300)])
+    whole = 0.04  # from one end of their spread to the other
+    assert np.abs(np.diff(track, axis=0)).max() <= 2 * whole / 10 + 1e-12
+    assert np.abs(track - mirror.bundle.default_pose).max() <= 0.02 + 1e-12
+
+
+@pytest.mark.parametrize("by", [0, 1, 2])
+def test_a_jittering_clock_makes_no_jump_and_costs_no_row(mirror, by):
+    mirror.policy = Script(chunks(mirror, 30), late(by))
+    jitter = np.random.default_rng(by).integers(0, WRITE // 3, 300).tolist()
+    track = np.array([sent(mirror, 1000 + write * WRITE + jitter[write]) for write in range(300)])
+    for call in range(by, 30):
+        row = mirror.policy.chunks[call - by][by]
+        assert np.abs(track[10 * call + 9] - row).max() <= 1.5 * 0.04 / 10
+    assert np.abs(np.diff(track, axis=0)).max() <= 1.5 * 0.04 / 10
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -174,6 +260,22 @@ def test_a_new_episode_forgets_the_last(mirror):
     np.testing.assert_array_equal(sent(mirror, 7 * MS), fresh)
 
 
+def clock(seconds):
+    """What the term says after so long: once and twice round in two seconds."""
+    angles = np.pi * seconds * np.array([1, 2])
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1).ravel()
+
+
+def test_the_clock_goes_by_time_and_not_by_calls(mirror):
+    policy, pose = mirror.policy, mirror.bundle.default_pose
+    for start in (0, 123_456 * MS):
+        policy.reset()
+        for after in (0, 20, 40, 140, 147, 2000, 3_600_000):  # [ms] calls that are late, dropped, hours apart
+            policy.act(state(start + after * MS, pose), mirror._stand)
+            expected = 0.05 * clock(after / 1e3)  # the bundle's scale
+            np.testing.assert_allclose(policy._proprio[0, -4:], expected, atol=1e-6)
+
+
 def test_the_policy_sees_its_history_oldest_first_scaled_and_clipped(mirror):
     policy, bundle = mirror.policy, mirror.bundle
     fed = []
@@ -187,7 +289,7 @@ def test_the_policy_sees_its_history_oldest_first_scaled_and_clipped(mirror):
         seen = RobotState(pose, velocity, spin, UPRIGHT, tick * PERIOD)
         terms = {
             "base_ang_vel": spin, "projected_gravity": UPRIGHT, "joint_pos": pose - bundle.default_pose,
-            "joint_vel": velocity, "actions": action,
+            "joint_vel": velocity, "actions": action, "clock": clock(tick * 0.02),
         }  # fmt: skip
         declared = bundle.policy.observation.terms
         rows.append(
@@ -219,3 +321,18 @@ def test_each_term_is_clipped_at_its_own_limit(monkeypatch, tmp_path):
     policy.act(high, np.zeros(4))
     sizes = (3, 3, joints, joints, joints)
     assert fed[0][0, : sum(sizes[:4])].tolist() == np.repeat([1.0, 2.0, 3.0, 4.0], sizes[:4]).tolist()
+
+
+def test_the_noise_is_of_the_seed_and_held_for_the_episode(mirror):
+    policy, pose = mirror.policy, mirror.bundle.default_pose
+    fed = []
+    real = policy._session.run
+    policy._session.run = lambda feed: fed.append(feed["noise"].copy()) or real(feed)
+    for seed in (3, 4, 3):
+        policy.reset(seed)
+        for tick in range(3):
+            policy.act(state(tick * PERIOD, pose), mirror._stand)
+    for first in (0, 3, 6):
+        assert (fed[first] == fed[first + 1]).all() and (fed[first] == fed[first + 2]).all()
+    assert (fed[0] == fed[6]).all() and (fed[0] != fed[3]).any()
+    assert abs(float(np.mean(fed[0]))) < 0.5 and 0.5 < float(np.std(fed[0])) < 1.5

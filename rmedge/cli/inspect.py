@@ -55,6 +55,7 @@ def _told(bundle: Bundle) -> dict[str, Any]:
         "envelope": bundle.envelope,
         "latency_budget_ms": bundle.latency_budget_ms,
         "tolerance": bundle.tolerance,
+        "robustness": bundle.robustness,
         "quality": bundle.quality,
         "licence": bundle.licence,
         "provenance": bundle.provenance,
@@ -78,8 +79,10 @@ def _show(bundle: Bundle) -> None:
             "sampler": f"{policy.sampler.name}, steps {policy.sampler.steps}, seed {policy.sampler.seed}",
             "observation": f"{observation.history} ticks ({observation.order}, {observation.layout}) of "
             + ", ".join(f"{term.name} {term.size}" for term in observation.terms),
+            "clock": f"{observation.clock_s:g} s",
             "labels": ", ".join(bundle.readout.labels),
             "gaits": ", ".join(bundle.readout.gaits),
+            "gestures": ", ".join(bundle.readout.gestures),
             "licence": bundle.licence,
             "sha256": bundle.sha256,
         },
@@ -87,12 +90,13 @@ def _show(bundle: Bundle) -> None:
     terminal.table("files", ("", ">bytes"), [*_sizes(bundle), ("all", bundle.size)])
     terminal.table(
         "vocabulary",
-        ("caption", "label", "gait", ">vx m/s", ">vy m/s", ">yaw rad/s"),
+        ("caption", "label", "gait", "gesture", ">vx m/s", ">vy m/s", ">yaw rad/s"),
         [
             (
                 phrase.caption,
                 phrase.label,
                 phrase.gait,
+                phrase.gesture,
                 *(f"{component:+.2f}" for component in phrase.velocity),
             )
             for phrase in bundle.intent.vocabulary
@@ -105,9 +109,10 @@ def _show(bundle: Bundle) -> None:
             for target, budgets in bundle.latency_budget_ms.items()
         },
     )
-    for title, free in (("quality", bundle.quality), ("provenance", bundle.provenance)):
-        if free:
-            terminal.facts(title, _flat(free))
+    for title in ("robustness", "quality", "provenance"):
+        told = getattr(bundle, title)
+        if told:
+            terminal.facts(title, _flat(told))
 
 
 def _sizes(bundle: Bundle) -> list[tuple[str, int]]:
