@@ -7,11 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rmedge import robots
 from rmedge.errors import RmedgeError
 
 EXAMPLES = """examples:
   python -m rmedge.export teachers                       fetch and check the pretrained teachers
-  python -m rmedge.export g1-mirror --out build/         the shipped bundle, some 40 minutes on two cores
+  python -m rmedge.export g1-mirror --out build/         the shipped bundle, over an hour on two cores
+  python -m rmedge.export t1-mirror --out build-t1/      the same for the Booster T1
   python -m rmedge.export g1-mirror --out tmp/ --quick   all of it, small, in under five minutes
   python -m rmedge.export sample walk.mp4                the demo's sample clip
 """
@@ -27,14 +29,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("teachers", help="fetch and check the pretrained teachers")
-    mirror = verbs.add_parser("g1-mirror", help="train, export, quantise and seal the bundle")
-    mirror.add_argument(
-        "--out", type=Path, required=True, help="folder for the bundle and the work; resumes what is there"
-    )
-    mirror.add_argument(
-        "--quick", action="store_true", help="everything, small: a test of the recipe, not a robot's bundle"
-    )
-    mirror.add_argument("--seed", type=int, default=None)
+    for robot in robots.names():
+        mirror = verbs.add_parser(
+            f"{robot}-mirror", help=f"train, export, quantise and seal the {robot}'s bundle"
+        )
+        mirror.set_defaults(robot=robot)
+        mirror.add_argument(
+            "--out", type=Path, required=True, help="folder for bundle and work; resumes what is there"
+        )
+        mirror.add_argument(
+            "--quick", action="store_true", help="everything, small: a test of the recipe, no robot's bundle"
+        )
+        mirror.add_argument("--seed", type=int, default=None)
     sample = verbs.add_parser("sample", help="paint the demo's sample clip")
     sample.add_argument("path", type=Path)
     asked = parser.parse_args(argv)
@@ -50,10 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             from rmedge.export import recipe
 
-            effort = recipe.QUICK if asked.quick else recipe.FULL
-            print(
-                f"bundle: {recipe.make(asked.out, effort, recipe.SEED if asked.seed is None else asked.seed)}"
-            )
+            seed = recipe.SEED if asked.seed is None else asked.seed
+            made = recipe.make(asked.robot, asked.out, recipe.QUICK if asked.quick else None, seed)
+            print(f"bundle: {made}")
     except RmedgeError as error:
         print(f"rmedge: {error}", file=sys.stderr)
         return error.exit_code

@@ -17,9 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from rmedge.export.denoiser import Chunks, Denoiser
+from rmedge.export.denoiser import Chunks, Denoiser, weighed
 from rmedge.export.training import device, train
 
 __all__ = ["distil"]
@@ -65,6 +64,6 @@ def distil(
         with torch.no_grad():
             further = x + (teacher(x, t, proprio, intent).float() - x) / (GRID * (1 - t))[:, :, None]
             goal = end_point(pair.target, further, (step + 1) / GRID, proprio, intent)
-        return F.mse_loss(end_point(pair.student, x, t, proprio, intent), goal)
+        return weighed(end_point(pair.student, x, t, proprio, intent), goal)
 
     return train(Pair(teacher), loss, steps, path, 3e-4, seed=seed, progress=progress).student

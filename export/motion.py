@@ -7,7 +7,7 @@ so ``z`` cannot hold the phase and a constant ``z`` means a steady motion.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from rmedge.export import teachers
+from rmedge.export.gestures import NONE
 from rmedge.export.rollouts import Ticks
 from rmedge.export.training import train
 from rmedge.labels import LABELS, label_of
@@ -25,12 +27,12 @@ __all__ = ["GAITS", "Library", "MotionAutoencoder", "Readout", "fit", "fit_reado
 WINDOW = 50  # ticks: one second
 Z = 32
 PHASE = 6
-GAITS = ("stand", "fastsac", "ppo")
+GAITS = ("stand", *teachers.NAMES)
 RUN_FROM = 0.65  # [m/s] contracts, section 3: the robot's own gait
 
 
 class MotionAutoencoder(nn.Module):
-    """Windows (B, 50, 37) to intents (B, Z) and phase codes (B, 6), and back."""
+    """Windows (B, 50, F) to intents (B, Z) and phase codes (B, 6), and back."""
 
     mean: torch.Tensor
     std: torch.Tensor
@@ -58,11 +60,11 @@ class MotionAutoencoder(nn.Module):
         return code[:, :Z] / self.scale, code[:, Z:]
 
     def forward(self, window: torch.Tensor) -> torch.Tensor:
-        """The intent (B, Z) of windows (B, 50, 37)."""
+        """The intent (B, Z) of windows (B, 50, F)."""
         return self.split(window)[0]
 
     def decode(self, z: torch.Tensor, phase: torch.Tensor) -> torch.Tensor:
-        """Normalised windows (B, 50, 37)."""
+        """Normalised windows (B, 50, F)."""
         return self.decoder(torch.cat([z * self.scale, phase], 1)).unflatten(1, (WINDOW, -1))
 
 
@@ -122,32 +124,36 @@ class Library:
     """Steady segments of the teachers' motion: what each is called, does, and means.
 
     Attributes:
-        teacher: (N,) which teacher walked it.
+        gait: (N,) index into ``GAITS``.
+        gesture: (N,) index into ``gestures``.
+        walker: (N,) index into the teachers' names, of those that stand too.
         command: (N, 3) what it was told.
         velocity: (N, 3) what the body did [m/s, m/s, rad/s].
         z: (N, Z) its intent.
         label: (N,) index into ``LABELS``.
     """
 
-    def __init__(self, ticks: Ticks, model: MotionAutoencoder):
+    def __init__(self, ticks: Ticks, model: MotionAutoencoder, gestures: Sequence[str]):
+        self.gestures = tuple(gestures)
         firsts = steady_windows(ticks)
         segment = ticks.segment[firsts]
         _, begin = np.unique(segment, return_index=True)
         first, last = firsts[begin], firsts[np.append(begin[1:], len(firsts)) - 1]
-        self.z_of_window, self.first = encode(model, ticks, firsts), firsts
+        z = encode(model, ticks, firsts)
         bounds = np.append(begin, len(firsts))
-        self.z = np.array([self.z_of_window[a:b].mean(0) for a, b in pairwise(bounds)])
+        self.z = np.array([z[a:b].mean(0) for a, b in pairwise(bounds)])
         spans = list(zip(first, last + WINDOW, strict=True))
         self.velocity = np.array([ticks.motion[a:b, :3].mean(0) for a, b in spans])
-        self.teacher = ticks.teacher[first].astype(int)
+        self.walker = ticks.gait[first].astype(int)
+        self.gesture = ticks.gesture[first].astype(int)
         self.command = ticks.command[first]
         self.segment = ticks.segment[first]
-        standing = np.linalg.norm(self.command, axis=1) < 0.01
+        standing = np.linalg.norm(self.command, axis=1) < teachers.STANDS
         names = label_of(self.velocity, RUN_FROM)
         self.label = np.array(
             [LABELS.index("stand" if s else n) for s, n in zip(standing, names, strict=True)]
         )
-        self.gait = np.where(standing, 0, 1 + self.teacher)
+        self.gait = np.where(standing, 0, 1 + self.walker)
 
     def __len__(self) -> int:
         return len(self.z)
@@ -155,18 +161,24 @@ class Library:
     @property
     def stand(self) -> np.ndarray:
         """(Z,) the prototype that an old or uncertain intent decays to."""
-        return self.z[self.gait == 0].mean(0)
+        return self.z[self.nearest(np.zeros(3))].mean(0)
 
     def nearest(
-        self, velocity: np.ndarray, count: int = 6, scale: tuple[float, ...] = (0.2, 0.1, 0.3)
+        self,
+        velocity: np.ndarray,
+        count: int = 6,
+        scale: tuple[float, ...] = (0.2, 0.1, 0.3),
+        gait: str = GAITS[1],
+        gesture: str = NONE,
     ) -> np.ndarray:
-        """Rows (count,) of the first gait's segments that move most nearly at a velocity (3,).
+        """Rows (count,) of a gait's and gesture's segments that move most nearly at a velocity (3,).
 
         ``scale`` is how much of a difference counts as one, by component [m/s, m/s, rad/s].
         """
-        if np.linalg.norm(velocity) < 0.01:
-            return np.flatnonzero(self.gait == 0)
-        mine = np.flatnonzero(self.gait == 1)
+        mine = self.gesture == self.gestures.index(gesture)
+        if np.linalg.norm(velocity) < teachers.STANDS:
+            return np.flatnonzero(mine & (self.gait == 0) & (self.walker == GAITS.index(gait) - 1))
+        mine = np.flatnonzero(mine & (self.gait == GAITS.index(gait)))
         distance = np.linalg.norm((self.velocity[mine] - velocity) / np.array(scale), axis=1)
         return mine[np.argsort(distance)[:count]]
 
@@ -189,18 +201,18 @@ def encode(model: MotionAutoencoder, ticks: Ticks, firsts: np.ndarray) -> np.nda
 class Readout(nn.Module):
     """What an intent says in plain terms: velocity [m/s, m/s, rad/s], label, gait and gesture."""
 
-    def __init__(self) -> None:
+    def __init__(self, gestures: int) -> None:
         super().__init__()
         self.trunk = nn.Sequential(nn.Linear(Z, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU())
         self.velocity = nn.Linear(64, 3)
         self.label = nn.Linear(64, len(LABELS))
         self.gait = nn.Linear(64, len(GAITS))
+        self.gesture = nn.Linear(64, gestures)
 
     def forward(self, intent: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """(B, Z) to velocity (B, 3), label logits, gait logits, gesture logits (B, 1)."""
+        """(B, Z) to velocity (B, 3), label logits, gait logits, gesture logits."""
         hidden = self.trunk(intent)
-        gait = self.gait(hidden)
-        return self.velocity(hidden), self.label(hidden), gait, torch.zeros_like(gait[:, :1])
+        return self.velocity(hidden), self.label(hidden), self.gait(hidden), self.gesture(hidden)
 
 
 def fit_readout(
@@ -216,7 +228,7 @@ def fit_readout(
     that hesitates between a walk and a run says something between them, and that is to be read right.
     """
     torch.manual_seed(seed)
-    model = Readout()
+    model = Readout(len(library.gestures))
     count = np.bincount(library.label, minlength=len(LABELS))
     weight = 1.0 / np.maximum(count[library.label], 1)
     weight /= weight.sum()
@@ -239,6 +251,7 @@ def fit_readout(
             F.mse_loss(said[0] / 0.2, torch.from_numpy(velocity.astype(np.float32)).to(where) / 0.2)
             + F.cross_entropy(said[1], torch.from_numpy(label).to(where))
             + F.cross_entropy(said[2], torch.from_numpy(library.gait[one]).to(where))
+            + F.cross_entropy(said[3], torch.from_numpy(library.gesture[one]).to(where))
         )
 
     return train(model, loss, steps, path, seed=seed, bfloat16=False, progress=progress)

@@ -1,7 +1,8 @@
-"""Packing: trained parts become graphs, proved and quantised, and a sealed bundle."""
+"""Packing: trained parts become graphs, proved and quantised, and sealed bundles."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,13 @@ import numpy as np
 import torch
 
 from rmedge import bundle as bundles
-from rmedge import robots
 from rmedge.export import clips as clip_maker
 from rmedge.export import graphs, motion, teachers, understanding
-from rmedge.export.denoiser import CHUNK, HISTORY, Chunks, OneStep
+from rmedge.export.denoiser import CHUNK, HISTORY, Chunks, OneStep, Sampler
 from rmedge.export.phrases import PHRASES
-from rmedge.export.rollouts import TERMS, TICK_HZ
-from rmedge.export.teachers import ACTION_SCALE
+from rmedge.export.rollouts import TERMS
 from rmedge.labels import LABELS, label_of
+from rmedge.robots import Robot
 
 __all__ = ["Parts", "pack"]
 
@@ -36,63 +36,118 @@ KEEP_FLOAT = (
 class Parts:
     """Everything that was trained, before it is exported."""
 
+    robot: Robot
     library: motion.Library
     readout: motion.Readout
-    policy: OneStep
+    policies: Mapping[str, Sampler]  # the first is the one that ships, the others are its variants
     encoder: understanding.StreamingEncoder
     practice: Chunks  # control ticks to calibrate and to prove on
     held_out: clip_maker.Clips
     encoder_score: dict[str, Any]
 
 
-def pack(parts: Parts, folder: Path, seed: int, provenance: dict[str, Any]) -> None:
-    """Export the graphs, quantise the encoder, prove both, and seal the bundle."""
-    robot = robots.load("g1")
-    teacher = teachers.Teacher(robot, "fastsac")
-    tick = parts.practice.proprio.shape[1]
-    joints = len(robot.joints)
-    sizes = {"base_ang_vel": 3, "projected_gravity": 3}  # the other terms are one number a joint
+@dataclass(frozen=True)
+class Graph:
+    """A network as it ships: its bytes, shapes, and inputs to prove it with."""
+
+    onnx: bytes
+    inputs: graphs.Shapes
+    outputs: graphs.Shapes
+    proof: list[graphs.Feed]
+    parity: float  # greatest difference of the float32 graph from torch
+
+    def shapes(self) -> dict[str, dict[str, list[int]]]:
+        return {
+            side: {name: list(shape) for name, shape in shapes.items()}
+            for side, shapes in (("inputs", self.inputs), ("outputs", self.outputs))
+        }
+
+
+def pack(parts: Parts, out: Path, name: str, seed: int, provenance: dict[str, Any]) -> Path:
+    """Export, quantise and prove all networks, and seal a bundle; returns its folder.
+
+    Every variant of the policy becomes a bundle of its own, ``variants/NAME``, in float32; so does the
+    float32 policy of what ships, whose weights are INT8.
+    """
+    encoder, cosine = _encoder(parts)
+    readout = _readout(parts)
+    quality = {
+        "int8_intent_cosine": cosine,
+        "held_out_clips": parts.encoder_score,
+        "parity_max_abs_error": {"encoder": encoder.parity, "readout": readout.parity},
+    }
+
+    def seal(folder: Path, sampler: Sampler, small: bool) -> Path:
+        policy = _policy(parts, sampler, seed, small)
+        shown = {"encoder": encoder, "policy": policy, "readout": readout}
+        said = {**quality, "policy_weights": "int8" if small else "float32"}
+        said["parity_max_abs_error"] = {**quality["parity_max_abs_error"], "policy": policy.parity}
+        _seal(parts, shown, folder, sampler, said, provenance)
+        return folder
+
+    first, *others = parts.policies.items()
+    seal(out / "variants" / "float32", first[1], False)
+    for variant, sampler in others:
+        seal(out / "variants" / variant, sampler, False)
+    return seal(out / name, first[1], True)
+
+
+def _encoder(parts: Parts) -> tuple[Graph, dict[str, float]]:
+    """The streaming encoder in INT8, and how near its intent is to the float32 one's."""
     side = clip_maker.IMAGE.feature_height
-    encoder_in = {"features": (1, 3, side, side), "state": (1, understanding.STATE)}
-    encoder_out = {
+    inputs = {"features": (1, 3, side, side), "state": (1, understanding.STATE)}
+    outputs = {
         "intent": (1, motion.Z), "certainty": (1, 1), "presence": (1, 1),
         "next_state": (1, understanding.STATE),
     }  # fmt: skip
-    policy_in = {"proprio": (1, HISTORY * tick), "intent": (1, motion.Z), "noise": (1, CHUNK, joints)}
-    policy_out = {"action_chunk": (1, CHUNK, joints)}
-    readout_in = {"intent": (1, motion.Z)}
-    readout_out = {
-        "velocity": (1, 3), "label_logits": (1, len(LABELS)),
-        "gait_logits": (1, len(motion.GAITS)), "gesture_logits": (1, 1),
-    }  # fmt: skip
-    encoder = graphs.export(parts.encoder, encoder_in, encoder_out)
-    policy = graphs.export(parts.policy, policy_in, policy_out)
-    readout = graphs.export(parts.readout, readout_in, readout_out)
-    stream = encoder_feeds(encoder, parts.held_out, 40)
-    practice = policy_feeds(parts.practice, 64, seed)
-    intents = [{"intent": row[None].astype(np.float32)} for row in parts.library.z[:64]]
-    parity = {
-        "encoder": graphs.parity(parts.encoder, encoder, stream[:200], encoder_out),
-        "policy": graphs.parity(parts.policy, policy, practice, policy_out),
-        "readout": graphs.parity(parts.readout, readout, intents, readout_out),
-    }
+    precise = graphs.export(parts.encoder, inputs, outputs)
+    stream = encoder_feeds(precise, parts.held_out, 40)
+    parity = graphs.parity(parts.encoder, precise, stream[:200], outputs)
     calibration, proof = stream[: len(stream) // 2], stream[len(stream) // 2 :]
-    int8 = graphs.quantise(encoder, calibration, keep_float=KEEP_FLOAT)
-    cosine = intent_cosine(encoder, int8, parts.held_out)
-    folder.mkdir(exist_ok=True)
+    int8 = graphs.quantise(precise, calibration, keep_float=KEEP_FLOAT)
+    cosine = intent_cosine(precise, int8, parts.held_out)
+    return Graph(int8, inputs, outputs, proof[5::40][:8], parity), cosine
+
+
+def _policy(parts: Parts, sampler: Sampler, seed: int, small: bool) -> Graph:
+    joints = len(parts.robot.joints)
+    proprio = HISTORY * parts.practice.proprio.shape[1]
+    inputs = {"proprio": (1, proprio), "intent": (1, motion.Z), "noise": (1, CHUNK, joints)}
+    outputs = {"action_chunk": (1, CHUNK, joints)}
+    precise = graphs.export(OneStep(sampler) if sampler.steps == 1 else sampler, inputs, outputs)
+    feeds = policy_feeds(parts.practice, 64, seed)
+    parity = graphs.parity(sampler, precise, feeds, outputs)
+    onnx = graphs.quantise_weights(precise) if small else precise
+    return Graph(onnx, inputs, outputs, feeds[:8], parity)
+
+
+def _readout(parts: Parts) -> Graph:
+    inputs = {"intent": (1, motion.Z)}
+    outputs = {
+        "velocity": (1, 3), "label_logits": (1, len(LABELS)), "gait_logits": (1, len(motion.GAITS)),
+        "gesture_logits": (1, len(parts.library.gestures)),
+    }  # fmt: skip
+    onnx = graphs.export(parts.readout, inputs, outputs)
+    feeds = [{"intent": row[None].astype(np.float32)} for row in parts.library.z[:64]]
+    return Graph(onnx, inputs, outputs, feeds[:8], graphs.parity(parts.readout, onnx, feeds, outputs))
+
+
+def _seal(
+    parts: Parts, shown: Mapping[str, Graph], folder: Path, sampler: Sampler, quality: dict[str, Any],
+    provenance: dict[str, Any],
+) -> None:  # fmt: skip
+    robot = parts.robot
+    teacher = teachers.Teacher(robot, teachers.NAMES[0])
+    joints = len(robot.joints)
+    sizes = {"base_ang_vel": 3, "projected_gravity": 3, "clock": 4}  # other terms: one number a joint
+    folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
         old.unlink()
-    files = {"encoder.onnx": int8, "policy.onnx": policy, "readout.onnx": readout}
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
     golden = {}
-    for graph, shapes_in, shapes_out, feeds in (
-        ("encoder", encoder_in, encoder_out, proof[5::40][:8]),
-        ("policy", policy_in, policy_out, practice[:8]),
-        ("readout", readout_in, readout_out, intents[:8]),
-    ):
-        for name, array in graphs.golden(files[f"{graph}.onnx"], shapes_in, shapes_out, feeds).items():
-            golden[f"{graph}.{name}"] = array
+    for name, graph in shown.items():
+        (folder / f"{name}.onnx").write_bytes(graph.onnx)
+        vectors = graphs.golden(graph.onnx, graph.inputs, graph.outputs, graph.proof)
+        golden.update({f"{name}.{tensor}": array for tensor, array in vectors.items()})
     np.savez_compressed(folder / "golden.npz", **golden)  # type: ignore[arg-type]
     bundles.seal(
         folder,
@@ -105,38 +160,36 @@ def pack(parts: Parts, folder: Path, seed: int, provenance: dict[str, Any]) -> N
                 "default_pose": robot.default_pose.tolist(),
                 "kp": teacher.kp.tolist(),
                 "kd": teacher.kd.tolist(),
-                "action_scale": ACTION_SCALE,
+                "action_scale": teachers.ACTION_SCALE,
             },
             "encoder": {
                 "file": "encoder.onnx",
                 "rate_hz": clip_maker.RATE_HZ,
                 "image": asdict(clip_maker.IMAGE),
-                "inputs": _shapes(encoder_in),
-                "outputs": _shapes(encoder_out),
+                **shown["encoder"].shapes(),
             },
             "policy": {
                 "file": "policy.onnx",
-                "rate_hz": float(TICK_HZ),
-                "inputs": _shapes(policy_in),
-                "outputs": _shapes(policy_out),
+                "rate_hz": float(teachers.TICK_HZ),
+                **shown["policy"].shapes(),
                 "observation": {
                     "layout": "time_major",
                     "order": "oldest_first",
                     "history": HISTORY,
+                    "clock_s": teachers.CLOCK_S,
                     "terms": [
                         {"name": name, "size": sizes.get(name, joints), "scale": scale, "clip": 100.0}
                         for name, scale in TERMS
                     ],
                 },
-                "sampler": {"name": "consistency", "steps": 1, "seed": "per_episode"},
+                "sampler": {"name": sampler.name, "steps": sampler.steps, "seed": "per_episode"},
             },
             "readout": {
                 "file": "readout.onnx",
-                "inputs": _shapes(readout_in),
-                "outputs": _shapes(readout_out),
+                **shown["readout"].shapes(),
                 "labels": list(LABELS),
                 "gaits": list(motion.GAITS),
-                "gestures": ["none"],
+                "gestures": list(parts.library.gestures),
             },
             "intent": {
                 "size": motion.Z,
@@ -151,14 +204,11 @@ def pack(parts: Parts, folder: Path, seed: int, provenance: dict[str, Any]) -> N
             },
             # declared, and measured on x86 alone; other targets come when somebody has run there
             "latency_budget_ms": {"cpu-x86": {"encode": 5.0, "policy": 2.0}},
+            "robustness": {},
             "golden": "golden.npz",
             # another engine or processor may round INT8 differently; float32 graphs must agree closely
-            "tolerance": {"encoder": 0.05, "policy": 1e-3, "readout": 1e-4},
-            "quality": {
-                "parity_max_abs_error": parity,
-                "int8_intent_cosine": cosine,
-                "held_out_clips": parts.encoder_score,
-            },
+            "tolerance": {"encoder": 0.05, "policy": 0.05, "readout": 1e-4},
+            "quality": quality,
             "licence": "Apache-2.0",
             "provenance": provenance,
         },
@@ -168,15 +218,20 @@ def pack(parts: Parts, folder: Path, seed: int, provenance: dict[str, Any]) -> N
 def vocabulary(library: motion.Library) -> list[dict[str, Any]]:
     """Captions with their intents; each says the velocity that its segments really had."""
     rows = []
-    for caption, asked in PHRASES.items():
+    for caption, phrase in PHRASES.items():
+        if phrase.gesture not in library.gestures:
+            continue  # another robot's
         # a command is meant more exactly than a video is seen
-        nearest = library.nearest(np.array(asked), count=3, scale=(0.15, 0.1, 0.1))
-        velocity = np.zeros(3) if caption == "stand" else library.velocity[nearest].mean(0)
+        nearest = library.nearest(np.array(phrase.velocity), 3, (0.15, 0.1, 0.1), phrase.gait, phrase.gesture)
+        if not len(nearest):
+            continue  # nobody showed it
+        velocity = library.velocity[nearest].mean(0) if any(phrase.velocity) else np.zeros(3)
         rows.append(
             {
                 "caption": caption,
                 "label": label_of(velocity, motion.RUN_FROM),
                 "gait": motion.GAITS[int(library.gait[nearest[0]])],
+                "gesture": phrase.gesture,
                 "velocity": _floats(velocity),
                 "z": _floats(library.z[nearest].mean(0)),
             }
@@ -230,10 +285,6 @@ def intent_cosine(
     a, b = both
     cosine = (a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
     return {"mean": float(cosine.mean()), "p05": float(np.percentile(cosine, 5)), "clips": len(chosen)}
-
-
-def _shapes(shapes: graphs.Shapes) -> dict[str, list[int]]:
-    return {name: list(shape) for name, shape in shapes.items()}
 
 
 def _floats(array: np.ndarray) -> list[float]:

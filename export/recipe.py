@@ -1,4 +1,4 @@
-"""The recipe: from PyPI packages to the sealed bundle ``g1-mirror``, seeded and resumable."""
+"""The recipe: from PyPI packages to a robot's sealed bundle, seeded and resumable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -21,15 +20,17 @@ from rmedge import robots
 from rmedge.errors import UsageError
 from rmedge.export import clips as clip_maker
 from rmedge.export import consistency, dagger, motion, teachers, understanding
-from rmedge.export.denoiser import Chunks, Denoiser, OneStep, flow_loss
+from rmedge.export.denoiser import Chunks, Denoiser, Sampler, flow_loss, regression_loss
 from rmedge.export.packing import Parts, pack
 from rmedge.export.rollouts import Ticks
 from rmedge.export.training import train
+from rmedge.export.troupe import Troupe, gestures_of
+from rmedge.robots import Robot
 
 __all__ = ["FULL", "QUICK", "Effort", "make"]
 
-NAME = "g1-mirror"
 SEED = 20_000
+MANY = 10  # Euler steps of the many-step policy
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,26 @@ class Effort:
     clips: int
     held_out_clips: int
     encoder_steps: int
+    compare: bool  # train a regression beside the policy, to see what diffusion is worth
 
 
-FULL = Effort(
-    teacher_shards=16, autoencoder_steps=5000, readout_steps=1500, first_shards=8, round_shards=6, rounds=4,
-    round_steps=1800, final_steps=4000, consistency_steps=3000, clips=4800, held_out_clips=480,
-    encoder_steps=5500,
-)  # fmt: skip
+FULL = {
+    "g1": Effort(
+        teacher_shards=40, autoencoder_steps=6000, readout_steps=2500, first_shards=16, round_shards=12,
+        rounds=4, round_steps=2000, final_steps=9000, consistency_steps=3000, clips=4800,
+        held_out_clips=480, encoder_steps=5500, compare=True,
+    ),
+    # no gestures, fewer motions: half of it is enough
+    "t1": Effort(
+        teacher_shards=12, autoencoder_steps=4000, readout_steps=1500, first_shards=8, round_shards=6,
+        rounds=3, round_steps=1500, final_steps=4000, consistency_steps=2000, clips=1280,
+        held_out_clips=128, encoder_steps=1500, compare=False,
+    ),
+}  # fmt: skip
 QUICK = Effort(
     teacher_shards=2, autoencoder_steps=150, readout_steps=200, first_shards=2, round_shards=1, rounds=1,
     round_steps=100, final_steps=100, consistency_steps=50, clips=64, held_out_clips=32, encoder_steps=40,
+    compare=True,
 )  # fmt: skip
 
 Advance = Callable[[float], None]
@@ -82,11 +93,12 @@ class Bench:
         self._ledger.write_text(json.dumps(self.spent_s))
 
 
-def make(out: Path, effort: Effort = FULL, seed: int = SEED) -> Path:
-    """Train, export, quantise, prove and seal; returns the bundle's folder.
+def make(robot: str, out: Path, effort: Effort | None = None, seed: int = SEED) -> Path:
+    """Train, export, quantise, prove and seal; returns the bundle's folder, ``out/ROBOT-mirror``.
 
     What is already in ``out/work`` is not made again, so an interrupted run goes on.
     """
+    effort = effort or FULL[robot]
     columns = (
         TextColumn("{task.description:<34}"),
         BarColumn(),
@@ -95,36 +107,49 @@ def make(out: Path, effort: Effort = FULL, seed: int = SEED) -> Path:
     )
     out.mkdir(parents=True, exist_ok=True)
     note = out / "work" / "effort.json"
-    wanted = json.dumps({"seed": seed, **asdict(effort)})
+    wanted = json.dumps({"robot": robot, "seed": seed, **asdict(effort)})
     if note.exists() and note.read_text() != wanted:
         raise UsageError(
-            f"export: expected an empty folder or one of the same effort, got {out}; name another"
+            f"export: expected an empty folder or one of the same robot and effort, got {out}; name another"
         )
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(wanted)
     with Progress(*columns) as progress:
         bench = Bench(out, progress)
-        parts = train_parts(bench, effort, seed)
-        folder = out / NAME
+        parts = train_parts(bench, robots.load(robot), effort, seed)
         with bench.stage("export, quantise, prove, pack"):
-            pack(parts, folder, seed, provenance(bench, effort, seed))
-        return folder
+            origin = provenance(bench, parts.robot, effort, seed)
+            return pack(parts, out, f"{robot}-mirror", seed, origin)
 
 
-def train_parts(bench: Bench, effort: Effort, seed: int) -> Parts:
+def train_parts(bench: Bench, robot: Robot, effort: Effort, seed: int) -> Parts:
     """All the learning, from the teachers' motion to the encoder."""
     work = bench.folder
     with bench.stage("fetch the teachers"):
         teachers.fetch()
-    with bench.stage("teachers walk") as advance:
-        ticks = dagger.teacher_motion("g1", effort.teacher_shards, work / "rollouts", seed, advance)
+    with bench.stage("teachers move") as advance:
+        ticks = dagger.teacher_motion(robot.name, effort.teacher_shards, work / "rollouts", seed, advance)
     with bench.stage("motion autoencoder") as advance:
         autoencoder = motion.fit(ticks, effort.autoencoder_steps, work / "autoencoder.pt", seed, advance)
-        library = motion.Library(ticks, autoencoder)
+        library = motion.Library(ticks, autoencoder, gestures_of(robot))
     with bench.stage("readout of the intent") as advance:
         readout = motion.fit_readout(library, effort.readout_steps, work / "readout.pt", seed, advance)
-    policy, practice = train_policy(bench, effort, seed, library)
-    encoder, held_out, clips = train_encoder(bench, effort, seed, ticks, autoencoder, library)
+    flow, practice = train_policy(bench, robot, effort, seed, library, "flow")
+    with bench.stage("consistency distillation") as advance:
+        student = consistency.distil(
+            flow, practice, effort.consistency_steps, work / "consistency.pt", seed=seed, progress=advance
+        )
+    policies = {
+        "one-step": Sampler(student, "consistency", 1),
+        "two-step": Sampler(student, "consistency", 2),
+        "many-step": Sampler(flow, "flow", MANY),
+        "naive-one-step": Sampler(flow, "flow", 1),
+        "naive-two-step": Sampler(flow, "flow", 2),
+    }
+    if effort.compare:
+        regression, _ = train_policy(bench, robot, effort, seed, library, "regression")
+        policies["regression"] = Sampler(regression, "regression", 1)
+    encoder, held_out, clips = train_encoder(bench, robot, effort, seed, ticks, autoencoder, library)
     z, _, _ = understanding.intents(encoder, held_out)
     with torch.inference_mode():
         velocity, logits, _, _ = readout(torch.from_numpy(z))
@@ -132,11 +157,13 @@ def train_parts(bench: Bench, effort: Effort, seed: int) -> Parts:
         "encoder": understanding.score(velocity.numpy(), logits.argmax(-1).numpy(), held_out),
         "constant": understanding.constant(clips, held_out),
     }
-    return Parts(library, readout, policy, encoder, practice, held_out, scores)
+    policies = {name: sampler.eval() for name, sampler in policies.items()}
+    return Parts(robot, library, readout, policies, encoder, practice, held_out, scores)
 
 
 def train_encoder(
     bench: Bench,
+    robot: Robot,
     effort: Effort,
     seed: int,
     ticks: Ticks,
@@ -144,18 +171,14 @@ def train_encoder(
     library: motion.Library,
 ) -> tuple[understanding.StreamingEncoder, clip_maker.Clips, clip_maker.Clips]:
     """The encoder, the clips held out (motions, actors, rooms and cameras), and those it was trained on."""
-    robot = robots.load("g1")
     work = bench.folder
-    tracks = clip_maker.tracks_of(ticks, library, robot.joint_names, robot.default_pose)
+    tracks = clip_maker.tracks_of(ticks, library, robot)
     with bench.stage("render clips") as advance:
         clips = clip_maker.render(tracks, effort.clips, work / "clips", seed * 1000, advance)
     with bench.stage("render held-out clips") as advance:
-        other = dagger.teacher_motion(
-            "g1", max(1, effort.teacher_shards // 8), work / "held-out", seed + 900, advance
-        )
-        others = clip_maker.tracks_of(
-            other, motion.Library(other, autoencoder), robot.joint_names, robot.default_pose
-        )
+        shards = max(1, effort.teacher_shards // 8)
+        other = dagger.teacher_motion(robot.name, shards, work / "held-out", seed + 900, advance)
+        others = clip_maker.tracks_of(other, motion.Library(other, autoencoder, library.gestures), robot)
         held_out = clip_maker.render(
             others, effort.held_out_clips, work / "held-out", seed * 1000 + 900_000, advance
         )
@@ -168,67 +191,49 @@ def train_encoder(
     return encoder, held_out, clips
 
 
-def train_policy(bench: Bench, effort: Effort, seed: int, library: motion.Library) -> tuple[OneStep, Chunks]:
-    """Flow matching with DAgger rounds, then consistency distillation to one step."""
+def train_policy(
+    bench: Bench, robot: Robot, effort: Effort, seed: int, library: motion.Library, kind: str
+) -> tuple[Denoiser, Chunks]:
+    """A ``flow`` or, beside it, a ``regression`` of the same size, each with DAgger rounds of its own."""
     work = bench.folder
-    repertoire = dagger.Repertoire(
-        library.teacher, library.command, library.z.astype(np.float32), library.label
-    )
+    repertoire = dagger.Repertoire(library)
+    objective = {"flow": flow_loss, "regression": regression_loss}[kind]
+
+    def walk(model: Denoiser | None, shards: int, tag: str, number: int, advance: Advance) -> Ticks:
+        return dagger.collect(
+            robot.name, model, kind, repertoire, shards, work / "rollouts", tag, seed + number, advance
+        )
+
+    def learn(model: Denoiser, steps: int, name: str, number: int, advance: Advance) -> Denoiser:
+        return train(
+            model.requires_grad_(True), objective(chunks), steps, work / f"{kind}-{name}.pt", 1e-3, 0.995,
+            seed + number, progress=advance,
+        )  # fmt: skip
+
     with bench.stage("teachers show the repertoire") as advance:
-        seen = [
-            dagger.collect(
-                "g1", None, repertoire, effort.first_shards, work / "rollouts", "first", seed + 100, advance
-            )
-        ]
+        seen = [walk(None, effort.first_shards, "first", 100, advance)]
     chunks = Chunks(seen[0])
     torch.manual_seed(seed)
     model = Denoiser(chunks.proprio.shape[1], chunks.label.shape[1])
     chunks.normalise(model)
     for turn in range(effort.rounds):
-        with bench.stage(f"policy, round {turn + 1}") as advance:
-            model = fit_flow(
-                model, chunks, effort.round_steps, work / f"flow-{turn}.pt", seed + turn, advance
-            )
-        with bench.stage(f"the student walks, round {turn + 1}") as advance:
-            seen.append(
-                dagger.collect(
-                    "g1",
-                    model,
-                    repertoire,
-                    effort.round_shards,
-                    work / "rollouts",
-                    f"round{turn}",
-                    seed + 200 + 50 * turn,
-                    advance,
-                )
-            )
+        with bench.stage(f"{kind}, round {turn + 1}") as advance:
+            model = learn(model, effort.round_steps, str(turn), turn, advance)
+        with bench.stage(f"{kind}: the student walks, round {turn + 1}") as advance:
+            seen.append(walk(model, effort.round_shards, f"{kind}{turn}", 200 + 50 * turn, advance))
         chunks = Chunks(Ticks.join(seen))
-    with bench.stage("policy, many steps") as advance:
-        model = fit_flow(model, chunks, effort.final_steps, work / "flow.pt", seed + 40, advance)
-    with bench.stage("consistency distillation") as advance:
-        student = consistency.distil(
-            model, chunks, effort.consistency_steps, work / "consistency.pt", seed=seed, progress=advance
-        )
-    return OneStep(student).eval(), chunks
+    with bench.stage(f"{kind}, to the end") as advance:
+        return learn(model, effort.final_steps, "final", 40, advance), chunks
 
 
-def fit_flow(
-    model: Denoiser, chunks: Chunks, steps: int, path: Path, seed: int, advance: Advance
-) -> Denoiser:
-    """Go on training the flow on all the ticks there are."""
-    return train(
-        model.requires_grad_(True), flow_loss(chunks), steps, path, 1e-3, 0.995, seed, progress=advance
-    )
-
-
-def provenance(bench: Bench, effort: Effort, seed: int) -> dict[str, Any]:
+def provenance(bench: Bench, robot: Robot, effort: Effort, seed: int) -> dict[str, Any]:
     """Where the weights come from."""
-    robot = robots.load("g1")
+    troupe = Troupe(robot, 1)
     versions = {
         name: importlib.metadata.version(name) for name in ("torch", "onnx", "onnxruntime", "mujoco", "numpy")
     }
     return {
-        "recipe": f"python -m rmedge.export {NAME}",
+        "recipe": f"python -m rmedge.export {robot.name}-mirror",
         "rmedge": rmedge.__version__,
         "seed": seed,
         "effort": asdict(effort),
@@ -239,7 +244,7 @@ def provenance(bench: Bench, effort: Effort, seed: int) -> dict[str, Any]:
         "teachers": {
             "package": teachers.PACKAGE,
             "licence": "Apache-2.0",
-            **{name: teachers.Teacher(robot, name).sha256 for name in teachers.NAMES},
+            **{name: one.sha256 for name, one in (troupe.walkers | troupe.dances).items()},
         },
         "training_data": "synthetic: the teachers' rollouts and clips that rmedge painted; no recorded video",
     }

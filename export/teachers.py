@@ -1,4 +1,4 @@
-"""Pretrained velocity policies of a published package: fetched, hash-checked, run as teachers."""
+"""Pretrained policies of a published package: fetched, hash-checked; its velocity policies as teachers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -19,12 +19,26 @@ import onnxruntime
 from rmedge.errors import AbsentError, IntegrityError
 from rmedge.robots import Robot
 
-__all__ = ["PACKAGE", "Teacher", "cache", "fetch"]
+__all__ = [
+    "ACTION_SCALE",
+    "CLOCK_S",
+    "NAMES",
+    "PACKAGE",
+    "TICK_HZ",
+    "Teacher",
+    "cache",
+    "clock",
+    "fetch",
+    "session",
+]
 
 PACKAGE = "holosoma-inference==0.1.3"
 WHEEL_SHA256 = "3c11fd4595bc82921d4c44f77357667828761548c1ce74782ea77937b2ab0ef7"
 NAMES = ("fastsac", "ppo")
-PHASE_PERIOD_TICKS = 50  # both gaits have a period of one second
+TICK_HZ = 50
+# both gaits have a period of one second; gestures and dances may take two
+GAIT_S, CLOCK_S = 1.0, 2.0
+STANDS = 0.01  # a command below this norm
 ACTION_SCALE = 0.25
 ACTION_CLIP = 100.0
 # observation scales by robot: the T1's policies were trained with two others
@@ -69,21 +83,27 @@ def fetch() -> Path:
     return wheel
 
 
-@dataclass
-class Clock:
-    """The two feet's phase [rad], (B, 2); pi and pi while standing."""
+def clock(clock_s: Any) -> np.ndarray:
+    """The time of an episode (...) [s] as a policy sees it (..., 4): cosines and sines of one and two turns.
 
-    phase: np.ndarray
+    Teachers keep their phase by a clock of their own, which nobody could guess from what a robot feels;
+    all motion goes by this one instead, so teacher and student are in step.
+    """
+    angle = 2 * math.pi * np.asarray(clock_s)[..., None] / CLOCK_S * np.array([1.0, 2.0])
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.stack([cos[..., 0], sin[..., 0], cos[..., 1], sin[..., 1]], -1)
 
-    def advance(self, moving: np.ndarray) -> np.ndarray:
-        """One tick for each of B robots; returns the phases to observe, (B, 2)."""
-        step = 2 * math.pi / PHASE_PERIOD_TICKS
-        was_standing = (self.phase == math.pi).all(axis=1)
-        walking = np.where(was_standing[:, None], np.array([0.0, math.pi]), self.phase + step)
-        walking = (walking + math.pi) % (2 * math.pi) - math.pi
-        # -pi and pi are one instant: keep the stand marker (pi, pi) for standing alone
-        self.phase = np.where(moving[:, None], walking, math.pi)
-        return self.phase
+
+def session(member: str) -> tuple[onnxruntime.InferenceSession, dict[str, Any]]:
+    """One of the package's networks, on one thread, and what its metadata says."""
+    with zipfile.ZipFile(fetch()) as wheel:
+        data = wheel.read(f"holosoma_inference/models/{member}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    opened = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    meta = opened.get_modelmeta().custom_metadata_map
+    said = {key: json.loads(meta[key]) for key in ("dof_names", "kp", "kd")}
+    return opened, {**said, "sha256": hashlib.sha256(data).hexdigest()}
 
 
 class Teacher:
@@ -92,19 +112,26 @@ class Teacher:
     def __init__(self, robot: Robot, name: str):
         self.robot = robot
         self.name = name
-        member = f"holosoma_inference/models/loco/{robot.name}_29dof/{name}_{robot.name}_29dof.onnx"
-        with zipfile.ZipFile(fetch()) as wheel:
-            self.onnx = wheel.read(member)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(self.onnx, options, providers=["CPUExecutionProvider"])
-        meta = self._session.get_modelmeta().custom_metadata_map
-        order = json.loads(meta["dof_names"])
-        if tuple(order) != robot.joint_names:
+        self._session, meta = session(f"loco/{robot.name}_29dof/{name}_{robot.name}_29dof.onnx")
+        if tuple(meta["dof_names"]) != robot.joint_names:
             raise IntegrityError(f"teacher {name}: its joints are not the robot's, in the robot's order")
-        self.kp = np.array(json.loads(meta["kp"]))
-        self.kd = np.array(json.loads(meta["kd"]))
-        self.sha256 = hashlib.sha256(self.onnx).hexdigest()
+        self.kp, self.kd = np.array(meta["kp"]), np.array(meta["kd"])
+        self.sha256 = meta["sha256"]
+
+    def walk(
+        self, senses: dict[str, np.ndarray], command: np.ndarray, clock_s: float, last_action: np.ndarray
+    ) -> np.ndarray:
+        """Actions (B, Da) for commands (B, 3) in [-1, 1], at one time of the clock [s]."""
+        left = 2 * math.pi * clock_s / GAIT_S
+        phase = (np.array([left, left + math.pi]) + math.pi) % (2 * math.pi) - math.pi
+        standing = np.linalg.norm(command, axis=1) < STANDS
+        feet = np.where(standing[:, None], math.pi, phase)
+        return self.act(
+            self.observe(
+                last_action, senses["base_ang_vel"], command, feet, senses["joint_pos"],
+                senses["joint_vel"], senses["projected_gravity"],
+            )
+        )  # fmt: skip
 
     def observe(
         self,
