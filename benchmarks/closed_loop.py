@@ -1,155 +1,179 @@
-"""Closed-loop evaluation of a policy: commands given as intents, in the simulator, beside its teachers."""
+"""Closed-loop evaluation of policies: intents by their captions, in the simulator, beside the teachers."""
 
 from __future__ import annotations
 
-import math
-import os
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing import get_context
-from typing import Any, Callable
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
 import numpy as np
 
+from rmedge import robots
+from rmedge.benchmarks import grid
+from rmedge.benchmarks.grid import Cell
+from rmedge.benchmarks.measures import measure
+from rmedge.benchmarks.pool import Pool, processes
+from rmedge.benchmarks.recording import Recorder, Recording
+from rmedge.benchmarks.withholding import Withheld
 from rmedge.bundle import Bundle
-from rmedge.export.phrases import PHRASES
-from rmedge.export.teachers import ACTION_SCALE, NAMES, Clock, Teacher
-from rmedge.runtimes import Loop, load
+from rmedge.export.teachers import ACTION_SCALE, NAMES
+from rmedge.runtimes import Loop, Mirror, load
 from rmedge.runtimes.actuators.sim import SimActuator
 from rmedge.runtimes.cameras.null import NullCamera
 from rmedge.specs import ActionChunk, RobotState
 from rmedge.trace import Trace
 
-__all__ = ["COMMANDS", "Trial", "evaluate", "summary", "wilson"]
+if TYPE_CHECKING:
+    from rmedge.export.troupe import Motion, Troupe
 
-COMMANDS = {
-    caption: PHRASES[caption]
-    for caption in (
-        "stand",
-        "walk forward",
-        "run forward",
-        "walk backward",
-        "side-step left",
-        "side-step right",
-        "turn left",
-        "turn right",
-        "walk forward, turning left",
-        "walk forward, turning right",
-        "run forward, turning left",
-        "walk backward and to the left",
-    )
-}  # captions, and the velocity that each asks for [m/s, m/s, rad/s]
-SETTLING_TICKS = 50  # contracts, section 2: the error counts after the first second
-STUDENT = "student"
+__all__ = ["STUDENT", "TEACHER", "TeacherPolicy", "Trial", "evaluate", "follow", "lead", "walk"]
+
+STUDENT = "student"  # the bundle's own policy
+TEACHER = "teacher"  # who shows the very motion that a caption asks for
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One robot, one command, one seed."""
+    """What one policy made of one cell."""
 
-    who: str
-    caption: str
-    seed: int
+    policy: str
+    cell: Cell
     fell_at_s: float | None
-    error: tuple[float, ...]  # (3,) mean |achieved - asked| [m/s, m/s, rad/s]
-    achieved: tuple[float, ...]  # (3,) mean velocity
+    measures: Mapping[str, Any]
+
+    def told(self) -> dict[str, Any]:
+        """All of it, flat."""
+        return {"policy": self.policy, **asdict(self.cell), "fell_at_s": self.fell_at_s, **self.measures}
 
 
 class TeacherPolicy:
-    """A velocity teacher in the policy's place: the same loop, envelope and physics."""
+    """A teacher in the policy's place: the same sensors, loop, envelope and physics; chunks of one row."""
 
-    period_ns = 20_000_000
-
-    def __init__(self, teacher: Teacher, command: np.ndarray) -> None:
-        self._teacher, self._command = teacher, command[None]
+    def __init__(self, troupe: Troupe, motion: Motion, period_ns: int) -> None:
+        self.period_ns = period_ns
+        self._troupe, self._motion = troupe, motion
 
     def reset(self, seed: int = 0) -> None:
-        self._clock = Clock(np.full((1, 2), math.pi))
-        self._action = np.zeros((1, len(self._teacher.robot.joints)))
+        self._troupe.reset(0)
+        self._action = np.zeros((1, len(self._troupe.robot.joints)))
+        self._start_ns: int | None = None
 
-    def act(self, state: RobotState, z: np.ndarray, trace: Trace | None = None) -> ActionChunk:
-        phase = self._clock.advance(np.linalg.norm(self._command, axis=1) > 0.01)
-        seen = self._teacher.observe(
-            self._action, state.base_ang_vel[None], self._command, phase, state.joint_pos[None],
-            state.joint_vel[None], state.projected_gravity[None],
-        )  # fmt: skip
-        self._action = self._teacher.act(seen)
-        targets = self._teacher.robot.default_pose + ACTION_SCALE * self._action
+    def act(
+        self, state: RobotState, z: np.ndarray, trace: Trace | None = None, sent: np.ndarray | None = None
+    ) -> ActionChunk:
+        if self._start_ns is None:
+            self._start_ns = state.stamp_ns
+        felt = {
+            name: getattr(state, name)[None]
+            for name in ("joint_pos", "joint_vel", "base_ang_vel", "projected_gravity")
+        }
+        clock_s = (state.stamp_ns - self._start_ns) / 1e9
+        self._action = self._troupe.act(felt, [self._motion], clock_s, self._action)
+        targets = self._troupe.robot.default_pose + ACTION_SCALE * self._action
         return ActionChunk(targets, state.stamp_ns, self.period_ns)
 
 
-def walk(job: tuple[Bundle, str, str, int, float]) -> Trial:
-    """Run one trial."""
-    bundle, who, caption, seed, seconds = job
-    mirror = load(bundle)
-    asked = np.array(COMMANDS[caption])
-    if who != STUDENT:
-        mirror.policy = TeacherPolicy(Teacher(bundle.robot, who), asked)  # type: ignore[assignment]
-    robot = SimActuator(bundle.robot)
-    rng = np.random.default_rng(seed)  # the same start for whoever walks
-    robot.world.joint_pos[:] += rng.uniform(-0.03, 0.03, len(bundle.joint_names))
-    robot.world.data.qvel[:2] += rng.normal(0, 0.1, 2)
-    z = next(phrase.z for phrase in bundle.intent.vocabulary if phrase.caption == caption)
-    velocity: list[np.ndarray] = []
+# what a process makes once, by what it depends on
+_mirrors: dict[str, tuple[Mirror, Any]] = {}
 
-    def look(trace: Trace) -> bool:
-        velocity.append(robot.world.velocity)
-        return robot.fell_at_s is not None
 
+def _mirror(bundle: Bundle) -> tuple[Mirror, Any]:
+    """A bundle's mirror, and the policy that it came with."""
+    if bundle.sha256 not in _mirrors:
+        mirror = load(bundle)
+        _mirrors[bundle.sha256] = mirror, mirror.policy
+    return _mirrors[bundle.sha256]
+
+
+@lru_cache(maxsize=None)
+def _troupe(robot: str) -> Troupe:
+    from rmedge.export.troupe import Troupe
+
+    return Troupe(robots.load(robot), 1)
+
+
+@lru_cache(maxsize=None)
+def _model(robot: str, physics: str) -> Any:
+    from rmedge.runtimes.physics import build, choose
+
+    return build(robots.load(robot), choose(physics))
+
+
+def follow(bundle: Bundle, cell: Cell, seconds: float) -> Recording:
+    """A bundle's own policy on the intent of the cell's caption."""
+    mirror, policy = _mirror(bundle)
+    z = next(phrase.z for phrase in bundle.intent.vocabulary if phrase.caption == cell.caption)
     mirror.follow(z)
-    Loop(NullCamera(), mirror, robot).run(seconds, seed=seed, on_tick=look)
-    steady = np.array(velocity[SETTLING_TICKS:]) if len(velocity) > SETTLING_TICKS else np.array(velocity)
-    error = np.abs(steady - asked).mean(0)
-    return Trial(who, caption, seed, robot.fell_at_s, tuple(error.tolist()), tuple(steady.mean(0).tolist()))
+    return _run(mirror, policy, cell, seconds)
+
+
+def lead(bundle: Bundle, cell: Cell, seconds: float, **other: str) -> Recording:
+    """The teacher of the cell's caption in the place of a bundle's policy; ``other``: gait or gesture."""
+    from rmedge.export.troupe import Motion
+
+    phrase = grid.asked(cell.caption)
+    asked = {"gait": phrase.gait, "gesture": phrase.gesture, **other}
+    mirror, policy = _mirror(bundle)
+    motion = Motion(command=np.array(phrase.velocity), **asked)
+    teacher = TeacherPolicy(_troupe(bundle.robot.name), motion, policy.period_ns)
+    return _run(mirror, teacher, cell, seconds)
+
+
+def _run(mirror: Mirror, policy: Any, cell: Cell, seconds: float) -> Recording:
+    """One policy in one cell, through the public loop."""
+    from rmedge.runtimes.physics import choose
+
+    body, perturbation = mirror.bundle.robot, cell.perturbation
+    model = None if perturbation.roughness_m else _model(body.name, cell.physics)
+    robot = SimActuator(body, choose(cell.physics), perturbation, model)
+    rng = np.random.default_rng(cell.seed)  # the same start for whoever walks
+    robot.world.joint_pos[:] += rng.uniform(-0.03, 0.03, len(body.joints))
+    robot.world.data.qvel[:2] += rng.normal(0, 0.1, 2)
+    mirror.policy = Withheld(policy, cell.withholding, cell.seed)  # type: ignore[assignment]
+    recorder = Recorder(robot)
+    trace = Loop(NullCamera(), mirror, robot).run(seconds, seed=cell.seed, on_tick=recorder)
+    if trace.stop_reason == "interrupted":
+        raise KeyboardInterrupt
+    return recorder.of(trace)
+
+
+def walk(bundles: Mapping[str, Bundle], job: tuple[Cell, float]) -> list[Trial]:
+    """One cell, for every policy: the bundles', the caption's own teacher, and each teacher of walking.
+
+    The teachers of walking are the references of velocity: the same command, without a gesture.
+    """
+    cell, seconds = job
+    recordings = {name: follow(bundle, cell, seconds) for name, bundle in bundles.items()}
+    student, phrase = bundles[STUDENT], grid.asked(cell.caption)
+    own = recordings[TEACHER] = lead(student, cell, seconds)
+    for gait in NAMES:
+        same = (phrase.gait, phrase.gesture) == (gait, "none")
+        recordings[gait] = own if same else lead(student, cell, seconds, gait=gait, gesture="none")
+    asked = np.array(phrase.velocity)
+    return [
+        Trial(name, cell, done.fell_at_s, measure(student.robot, done, own, asked))
+        for name, done in recordings.items()
+    ]
 
 
 def evaluate(
-    bundle: Bundle,
-    seeds: int = 3,
+    bundles: Mapping[str, Bundle],
+    cells: Sequence[Cell],
     seconds: float = 10.0,
+    pool: Pool = processes,
     progress: Callable[[float], None] = lambda done: None,
 ) -> list[Trial]:
-    """Every command and seed, walked by the bundle's policy and by each teacher, on all cores."""
-    jobs = [
-        (bundle, who, caption, seed, seconds)
-        for who in (STUDENT, *NAMES)
-        for caption in COMMANDS
-        for seed in range(seeds)
-    ]
-    trials = []
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        for trial in pool.map(walk, jobs, chunksize=4):
-            trials.append(trial)
-            progress(len(trials) / len(jobs))
+    """Every cell for every policy; ``bundles``: by the name of their policy, `STUDENT` among them.
+
+    Interrupted by Ctrl-C, it returns the trials of the cells that are done.
+    """
+    trials: list[Trial] = []
+    try:
+        jobs = [(cell, seconds) for cell in cells]
+        for done, cell_trials in enumerate(pool(walk, dict(bundles), jobs), 1):
+            trials += cell_trials
+            progress(done / len(cells))
+    except KeyboardInterrupt:
+        if not trials:
+            raise
     return trials
-
-
-def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95 % interval of a proportion (Wilson 1927)."""
-    if not trials:
-        return 0.0, 1.0
-    p = successes / trials
-    centre = p + z * z / (2 * trials)
-    half = z * math.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
-    scale = 1 + z * z / trials
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
-
-
-def summary(trials: list[Trial]) -> dict[str, Any]:
-    """Success and velocity error of each, and the student's error against the better teacher's."""
-    rows: dict[str, Any] = {}
-    for who in dict.fromkeys(trial.who for trial in trials):
-        mine = [trial for trial in trials if trial.who == who]
-        stood = sum(trial.fell_at_s is None for trial in mine)
-        error = np.mean([trial.error for trial in mine], 0)
-        rows[who] = {
-            "success": stood / len(mine),
-            "interval": wilson(stood, len(mine)),
-            "trials": len(mine),
-            "velocity_error": error.tolist(),
-            "velocity_error_mean": float(error.mean()),
-        }
-    best = min((row["velocity_error_mean"], who) for who, row in rows.items() if who != STUDENT)
-    rows[STUDENT]["reference"] = best[1]
-    rows[STUDENT]["velocity_error_ratio"] = rows[STUDENT]["velocity_error_mean"] / best[0]
-    return rows

@@ -3,39 +3,93 @@
 from __future__ import annotations
 
 import argparse
+import json
+import shlex
+import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from rmedge.cli import command
+from rmedge.errors import AbsentError, UsageError
+
+if TYPE_CHECKING:
+    from rmedge.benchmarks.pool import Pool
+    from rmedge.bundle import Bundle
 
 EXAMPLES = """examples:
-  rmedge-bench eval policy                  twelve commands, three seeds, beside both teachers
-  rmedge-bench eval policy --seeds 10 --json
+  rmedge-bench eval policy                  twelve commands, three seeds, beside the teachers
+  rmedge-bench eval policy --perturbed --seeds 25 --beside many-step/ --page report.html
+  rmedge-bench eval policy --perturbed --physics second --json
+  rmedge-bench eval policy --withhold three-in-a-row
+  rmedge-bench eval policy --bundle mine/ --sweep delay --write
+  rmedge-bench eval policy --ray            over Ray; --ray HOST:PORT for a cluster of yours
+  rmedge-bench eval apart                   is waving told from walking, one gait from the other
   rmedge-bench eval video clips/            every clip of clips/manifest.csv, with a robot behind it
 """
+SWEEPS = ("delay", "drop", "noise", "steps")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's flags."""
     suites = parser.add_subparsers(dest="suite", metavar="SUITE", required=True)
-    policy = suites.add_parser("policy", help="commands given as intents, beside the teachers")
+    suite = partial(suites.add_parser, epilog=EXAMPLES)
+    policy = suite("policy", help="commands given as intents, beside the teachers")
     policy.add_argument(
-        "--seeds", type=command.whole, default=3, help="starts and noises of each command (3)"
+        "--seeds", type=command.whole, help="starts and noises of each caption (3; 2 for a sweep)"
     )
     policy.add_argument("--seconds", type=command.positive, default=10.0, help="of each trial (10)")
-    video = suites.add_parser("video", help="labelled videos")
+    policy.add_argument(
+        "--captions", default="commands", choices=("commands", "gestures", "all"),
+        help="of the bundle's vocabulary: twelve commands, what has a gesture, or all (commands)",
+    )  # fmt: skip
+    policy.add_argument(
+        "--beside", action="append", default=[], metavar="BUNDLE",
+        help="another policy in the same cells, in rows under its directory's name; may be repeated",
+    )  # fmt: skip
+    policy.add_argument(
+        "--physics",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="second, soft or the path of a published model (MJCF .xml), beside the reference",
+    )
+    policy.add_argument(
+        "--withhold", default="none", choices=("none", "every-second", "three-in-a-row"),
+        help="results of the policy that are never delivered, again and again (none)",
+    )  # fmt: skip
+    policy.add_argument("--sweep", choices=SWEEPS, help="success against more and more of it")
+    policy.add_argument(
+        "--write", action="store_true", help="write what was borne into the bundle, a directory"
+    )
+    policy.add_argument("--out", type=Path, metavar="FILE.json", help="write the JSON object there, too")
+    policy.add_argument("--page", type=Path, metavar="FILE.html", help="write a page with plots")
+    apart = suite("apart", help="intents of one velocity: is the motion nearer to the one that was asked")
+    apart.add_argument("--seeds", type=command.whole, default=3, help="starts and noises of each caption (3)")
+    apart.add_argument("--seconds", type=command.positive, default=6.0, help="of each motion (6)")
+    for closed_loop in (policy, apart):
+        closed_loop.add_argument(
+            "--perturbed", action="store_true", help="pushes, friction, mass, gains, delay and noise"
+        )
+        where = closed_loop.add_mutually_exclusive_group()
+        where.add_argument("--processes", type=command.whole, help="on this machine (one a processor)")
+        where.add_argument(
+            "--ray", nargs="?", const="local", metavar="ADDRESS", help="over a Ray cluster, or a local one"
+        )
+    video = suite("video", help="labelled videos")
     video.add_argument("folder", type=Path, help="with the clips and their manifest.csv")
-    for suite in (policy, video):
-        suite.add_argument(
+    for any_suite in (policy, apart, video):
+        any_suite.add_argument(
             "--bundle", default=command.BUNDLE, help="a shipped name, directory or .rmedge file"
         )
-        command.add_json(suite)
+        command.add_json(any_suite)
 
 
 def main(args: argparse.Namespace) -> int:
     """Evaluate, as tables or one JSON object."""
     from rmedge import Bundle
+    from rmedge.benchmarks import tables
     from rmedge.cli import terminal
 
     bundle = Bundle.load(args.bundle)
@@ -44,31 +98,77 @@ def main(args: argparse.Namespace) -> int:
         def advance(done: float) -> None:
             show(100 * done, 100.0, args.suite)
 
-        told = policy(bundle, args, advance) if args.suite == "policy" else video(bundle, args, advance)
+        try:
+            told = {"policy": policy, "apart": apart, "video": video}[args.suite](bundle, args, advance)
+        except ModuleNotFoundError as error:
+            raise AbsentError(
+                f'eval: expected {error.name}, got none; pip install "rmedge[cpu,sim]"'
+            ) from error
     told["bundle"] = {"name": bundle.name, "sha256": bundle.sha256}
     if args.json:
         terminal.emit(told)
-    elif args.suite == "policy":
-        show_policy(told)
     else:
-        show_video(told)
+        getattr(tables, f"show_{args.suite}")(told)
+    if args.suite == "policy":
+        _keep(told, args)
     return 0
 
 
-def policy(bundle: Any, args: argparse.Namespace, advance: Any) -> dict[str, Any]:
+def policy(bundle: Bundle, args: argparse.Namespace, advance: Callable[[float], None]) -> dict[str, Any]:
     """The closed-loop figures of the policy; the student's own stand at the top."""
-    from rmedge.benchmarks import closed_loop
+    from rmedge.benchmarks import closed_loop, grid, report, sweep
+    from rmedge.benchmarks.context import context
+    from rmedge.benchmarks.withholding import WITHHOLDINGS
 
-    trials = closed_loop.evaluate(bundle, args.seeds, args.seconds, advance)
-    rows = closed_loop.summary(trials)
+    bundles = {closed_loop.STUDENT: bundle, **_beside(bundle, args.beside)}
+    kind = sweep.KINDS.get(args.sweep)
+    _check(bundle, args, kind)
+    machine = context()  # before the evaluation itself makes the load
+    physics = list(dict.fromkeys([grid.REFERENCE, *args.physics]))
+    seeds = args.seeds or (2 if args.sweep else 3)
+    captions = grid.captions(bundle, args.captions)
+    cells = grid.cells(captions, seeds, args.perturbed, physics, WITHHOLDINGS[args.withhold])
+    cells = sweep.spread(kind, cells) if kind else cells
+    trials = closed_loop.evaluate(bundles, cells, args.seconds, _pool(args), advance)
+    calm = sweep.undisturbed(kind, trials) if kind else trials
+    usual = [trial for trial in calm if trial.cell.physics == grid.REFERENCE]
+    rows = report.by_policy(usual)
+    found: dict[str, Any] | None = None
+    if kind:
+        points = sweep.points(kind, trials)
+        found = {"kind": args.sweep, "unit": kind.unit, "points": points, "budget": sweep.budget(points)}
+    elif args.sweep:
+        points = sweep.by_steps(rows, bundles)
+        found = {"kind": args.sweep, "unit": "steps", "points": points, "budget": None}
     return {
         **rows[closed_loop.STUDENT],
         "by_policy": rows,
-        "trials_each": [asdict(trial) for trial in trials],
+        "by_caption": report.by_caption(usual),
+        "by_physics": report.by_physics(calm),
+        "trials_each": [trial.told() for trial in trials],
+        "sweep": found,
+        "stop_reason": "" if len({trial.cell for trial in trials}) == len(cells) else "interrupted",
+        "seeds": seeds,
+        "seconds": args.seconds,
+        "perturbed": args.perturbed,
+        "withheld": args.withhold,
+        "command": shlex.join(["rmedge-bench", *sys.argv[1:]]),
+        "context": machine,
     }
 
 
-def video(bundle: Any, args: argparse.Namespace, advance: Any) -> dict[str, Any]:
+def apart(bundle: Bundle, args: argparse.Namespace, advance: Callable[[float], None]) -> dict[str, Any]:
+    """The share of motions that are nearer to what was asked."""
+    from rmedge.benchmarks import apart as told_apart
+    from rmedge.benchmarks.context import context
+
+    machine = context()
+    comparisons = told_apart.evaluate(bundle, args.seeds, args.seconds, args.perturbed, _pool(args), advance)
+    each = [{**asdict(comparison), "right": comparison.right} for comparison in comparisons]
+    return {**told_apart.summary(comparisons), "comparisons": each, "context": machine}
+
+
+def video(bundle: Bundle, args: argparse.Namespace, advance: Callable[[float], None]) -> dict[str, Any]:
     """The figures on labelled clips."""
     from rmedge.benchmarks import video as videos
 
@@ -76,58 +176,62 @@ def video(bundle: Any, args: argparse.Namespace, advance: Any) -> dict[str, Any]
     return {**videos.summary(drives), "drives": [asdict(drive) for drive in drives]}
 
 
-def show_policy(told: dict[str, Any]) -> None:
-    """For people."""
+def _beside(bundle: Bundle, sources: list[str]) -> dict[str, Bundle]:
+    """Bundles by the name of their directory or file."""
+    from rmedge import Bundle
+    from rmedge.benchmarks.closed_loop import STUDENT, TEACHER
+    from rmedge.export.teachers import NAMES
+
+    found: dict[str, Bundle] = {}
+    for source in sources:
+        name = Path(source).resolve().name
+        name = name[: -len(".rmedge")] if name.endswith(".rmedge") else name
+        if name in (STUDENT, TEACHER, *NAMES, *found):
+            raise UsageError(f"--beside: expected a name of its own, got a second {name!r}; rename it")
+        found[name] = Bundle.load(source, bundle.robot.name)
+    return found
+
+
+def _check(bundle: Bundle, args: argparse.Namespace, kind: Any) -> None:
+    """What would be refused after the evaluation is refused before it."""
+    from rmedge.benchmarks import page
+    from rmedge.bundle import amend
+    from rmedge.runtimes.actuators.sim import SimActuator
+
+    SimActuator(bundle.robot)  # says what is absent
+    from rmedge.runtimes.physics import build, choose
+
+    for name in args.physics:
+        build(bundle.robot, choose(name))  # says what is wrong with a published model
+    for flag in ("out", "page"):
+        path = getattr(args, flag)
+        if path and not path.parent.is_dir():
+            raise UsageError(f"--{flag}: expected a file in a directory that exists, got {str(path)!r}")
+    if args.page:
+        page.needed()
+    if args.write:
+        if kind is None:
+            raise UsageError("--write: expected a sweep's budget, got none; add --sweep delay, drop or noise")
+        amend(args.bundle, {})
+
+
+def _pool(args: argparse.Namespace) -> Pool:
+    from rmedge.benchmarks import pool
+
+    if args.ray:
+        return partial(pool.cluster, address=args.ray)
+    return pool.here if args.processes == 1 else partial(pool.processes, count=args.processes)
+
+
+def _keep(told: dict[str, Any], args: argparse.Namespace) -> None:
+    """Write what is to be written."""
+    from rmedge.benchmarks import page, sweep
+    from rmedge.bundle import amend
     from rmedge.cli import terminal
 
-    rows = [
-        (
-            who,
-            f"{row['success']:.3f}",
-            "{:.3f}-{:.3f}".format(*row["interval"]),
-            row["trials"],
-            *(f"{error:.3f}" for error in row["velocity_error"]),
-            f"{row['velocity_error_mean']:.3f}",
-        )
-        for who, row in told["by_policy"].items()
-    ]
-    columns = ("policy", ">success", ">95 %", ">trials", ">vx m/s", ">vy m/s", ">yaw rad/s", ">mean error")
-    ratio, reference = told["velocity_error_ratio"], told["reference"]
-    note = f"student: {ratio:.2f} times the error of {reference}, the better teacher"
-    terminal.table("velocity error after the first second, and falls", columns, rows, note)
-
-
-def show_video(told: dict[str, Any]) -> None:
-    """For people."""
-    from rmedge.cli import terminal
-
-    terminal.table(
-        "clips",
-        ("clip", ">s", ">forward m", ">left m", ">turned rad", "fell"),
-        [
-            (
-                d["clip"], f"{d['seconds']:.1f}", *(f"{x:+.2f}" for x in d["displacement"]),
-                f"{d['heading_change']:+.2f}", "no" if d["fell_at_s"] is None else f"{d['fell_at_s']:.1f} s",
-            )
-            for d in told["drives"]
-        ],
-    )  # fmt: skip
-    terminal.table(
-        "labelled stretches",
-        ("clip", ">from", ">to", "label", "said", ">p", ">certainty", ">vx", ">vy", ">yaw", ""),
-        [
-            (
-                d["clip"], s["start_s"], s["end_s"], s["label"], s["said"], f"{s['probability']:.2f}",
-                f"{s['certainty']:.2f}", *(f"{v:+.2f}" for v in s["velocity"]),
-                "" if s["said"] == s["label"] else "wrong",
-            )
-            for d in told["drives"]
-            for s in d["stretches"]
-        ],
-    )  # fmt: skip
-    for view, row in told["views"].items():
-        terminal.say(
-            f"{view}: {row['right']} of {row['segments']} right ({row['accuracy']:.2f}, "
-            f"macro {row['macro_average']:.2f}; best constant answer {row['best_constant']:.2f})"
-        )
-    terminal.say(f"{told['falls']} falls in {told['clips']} clips")
+    if args.out:
+        args.out.write_text(json.dumps(terminal.plain(told), allow_nan=False) + "\n", encoding="utf-8")
+    if args.page:
+        page.write(terminal.plain(told), args.page)
+    if args.write and not told["stop_reason"] and told["sweep"]["budget"] is not None:
+        amend(args.bundle, {sweep.KINDS[args.sweep].borne: told["sweep"]["budget"]})

@@ -1,4 +1,4 @@
-"""Latency: each graph bare and as rmedge calls it, in pairs, and the whole loop."""
+"""Latency: each graph bare and as rmedge calls it, or beside a peer, in pairs, and the whole loop."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Any, Callable, Iterator, Mapping
 import numpy as np
 
 from rmedge import runtimes
+from rmedge.benchmarks.peers import PEERS
 from rmedge.benchmarks.statistics import summary
 from rmedge.bundle import GRAPHS, Bundle
 from rmedge.clock import ManualClock
+from rmedge.errors import AbsentError
 from rmedge.runtimes.cameras.synthetic import SyntheticCamera
 from rmedge.runtimes.session import PROVIDERS
 from rmedge.specs import Frame, RobotState
 from rmedge.trace import STAGES
 
-__all__ = ["measure_graphs", "measure_loop", "pair"]
+__all__ = ["measure_graphs", "measure_loop", "measure_peers", "pair"]
 
 WARM_UP = 50  # calls before anything counts: caches, allocator arenas, the processor's clock
 
@@ -58,6 +60,38 @@ def measure_graphs(
             "call": summary(call_ns),
             "overhead": summary(call_ns - bare_ns),
         }
+    return measured
+
+
+def measure_peers(
+    bundle: Bundle,
+    provider: str = "cpu",
+    threads: int = 1,
+    samples: int = 1000,
+    on_pair: Callable[[str, int], Any] | None = None,
+) -> dict[str, Any]:
+    """Per peer: its summary, ``policy`` beside it, and ``policy_ratio_p50``, policy over peer.
+
+    Both are one bare onnxruntime call and alternate. Where a peer cannot be made, ``absent`` says why.
+    """
+    random = np.random.default_rng(0)
+    measured: dict[str, Any] = {}
+    for name, make in PEERS.items():
+        try:
+            peer = make()
+        except AbsentError as error:
+            measured[name] = {"absent": str(error)}
+            continue
+        policy_ns, peer_ns = pair(
+            _bare_call(bundle.graph("policy"), provider, threads, random),
+            _bare_call(peer, provider, threads, random),
+            samples,
+            lambda done, name=name: on_pair(name, done) if on_pair else None,  # type: ignore[misc]
+        )
+        policy, row = summary(policy_ns), summary(peer_ns)
+        established = row["p50_us"] is not None
+        ratio = policy["p50_us"] / row["p50_us"] if established else None
+        measured[name] = {**row, "policy": policy, "policy_ratio_p50": ratio}
     return measured
 
 
@@ -124,6 +158,13 @@ def _bare_session(graph: bytes, provider: str, threads: int) -> Any:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(graph, options, providers=[PROVIDERS[provider]])
+
+
+def _bare_call(graph: bytes, provider: str, threads: int, random: np.random.Generator) -> Callable[[], Any]:
+    """One call of a graph on noise of the shapes that the graph itself names."""
+    session = _bare_session(graph, provider, threads)
+    feed = _feed({each.name: tuple(each.shape) for each in session.get_inputs()}, random)
+    return lambda: session.run(None, feed)
 
 
 def _feed(inputs: Mapping[str, tuple[int, ...]], random: np.random.Generator) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Measure a bundle's graphs and the loop on this machine."""
+"""Measure a bundle's graphs, its policy beside a peer, and the loop on this machine."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Graphs, loop and context, as a table or one JSON object."""
+    """Graphs, peers, loop and context, as a table or one JSON object."""
     from rmedge import Bundle
     from rmedge.benchmarks.context import context
-    from rmedge.benchmarks.latency import WARM_UP, measure_graphs, measure_loop
+    from rmedge.benchmarks.latency import WARM_UP, measure_graphs, measure_loop, measure_peers
     from rmedge.cli import terminal
 
     bundle = Bundle.load(args.bundle)
@@ -44,6 +44,14 @@ def main(args: argparse.Namespace) -> int:
             args.threads,
             args.samples,
             lambda graph, done: show(done, args.samples, graph),
+        )
+    with terminal.progress("calls") as show:
+        peers = measure_peers(
+            bundle,
+            args.provider,
+            args.threads,
+            args.samples,
+            lambda peer, done: show(done, args.samples, peer),
         )
     with terminal.progress() as show:
         loop = measure_loop(
@@ -57,6 +65,7 @@ def main(args: argparse.Namespace) -> int:
         )
     result = {
         **graphs,
+        "peers": peers,
         "loop": loop,
         "context": machine,
         "bundle": {"name": bundle.name, "sha256": bundle.sha256},
@@ -80,6 +89,7 @@ def _show(result: Mapping[str, Any]) -> None:
         rows[f"{graph}: rmedge's call"] = measured["call"]
         rows[f"{graph}: difference"] = measured["overhead"]
     terminal.latency("graphs, in pairs", rows)
+    _show_peers(result["peers"])
     loop = result["loop"]
     title = f"loop: camera {loop['camera']}, actuator {loop['actuator']}, {loop['misses']} misses"
     terminal.latency(title, {**loop["stages"], "tick": loop["tick"], "own cost": loop["own"]})
@@ -94,6 +104,21 @@ def _show(result: Mapping[str, Any]) -> None:
             "warm-up": f"{result['warm_up']} calls",
         },
     )
+
+
+def _show_peers(peers: Mapping[str, Any]) -> None:
+    from rmedge.cli import terminal
+
+    title = "policy beside its peer, in pairs"
+    names = {"roboghost_shaped": "RoboGhost-shaped"}
+    for key, row in peers.items():
+        name = names.get(key, key)
+        if "absent" in row:
+            terminal.say(f"policy: {name}: {row['absent']}\n")
+            continue
+        terminal.latency(title, {"policy: onnxruntime": row["policy"], f"policy: {name}": row})
+        if row["policy_ratio_p50"] is not None:
+            terminal.say(f"policy call is {row['policy_ratio_p50']:.2f} of it, at p50\n")
 
 
 def _fact(value: Any) -> str:

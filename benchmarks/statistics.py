@@ -1,13 +1,14 @@
-"""Statistics: quantiles of measured times, and how many samples a quantile needs before it means anything."""
+"""Statistics: quantiles and proportions, and how much the samples at hand say about them."""
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-__all__ = ["QUANTILES", "floor", "summary"]
+__all__ = ["QUANTILES", "floor", "summary", "wilson"]
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
 DOUBT = 0.01  # a quantile is established when it is not underestimated, with 99 % confidence
@@ -35,3 +36,14 @@ def summary(spent_ns: np.ndarray) -> dict[str, Any]:
         row[f"{name}_us"] = float(np.quantile(spent_us, quantile)) if established else None
     row["max_us"] = float(spent_us.max()) if len(spent_us) else None
     return row
+
+
+def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
+    """The 95 % interval of a proportion (Wilson 1927)."""
+    if not trials:
+        return 0.0, 1.0
+    p = successes / trials
+    centre = p + z * z / (2 * trials)
+    half = z * math.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)

@@ -6,7 +6,7 @@ from rmedge import runtimes
 bundle = rmedge.Bundle.load("g1-mirror")
 mirror = runtimes.load(bundle)
 intents = {phrase.caption: phrase.z for phrase in bundle.intent.vocabulary}
-for caption in ("walk forward", "turn left"):
+for caption in ("walk forward, waving", "turn left"):
     mirror.follow(intents[caption])
     with runtimes.open_camera("null") as camera, runtimes.open_actuator("sim", bundle.robot) as robot:
         runtimes.Loop(camera, mirror, robot).run(seconds=4)

@@ -37,9 +37,11 @@ FENCES = {
         "export/",
     ),
     "av": ("runtimes/cameras/video.py", "runtimes/film.py", "export/"),
+    "matplotlib": ("benchmarks/page.py",),
     "mujoco": ("runtimes/physics.py", "runtimes/renderer.py", "runtimes/actuators/sim.py", "export/"),
-    "onnx": ("export/",),
+    "onnx": ("benchmarks/peers.py", "export/"),
     "onnxscript": ("export/",),
+    "ray": ("benchmarks/pool.py",),
     "torch": ("export/",),
 }
 

@@ -91,7 +91,7 @@ def test_bare_install_needs_three_libraries(metadata: email.message.Message) -> 
 
 def test_all_brings_one_onnxruntime(metadata: email.message.Message) -> None:
     (brought,) = [need for need in metadata.get_all("Requires-Dist") if 'extra == "all"' in need]
-    assert set(re.search(r"\[(.*)\]", brought)[1].split(",")) == {"cpu", "camera", "sim", "export"}
+    assert set(re.search(r"\[(.*)\]", brought)[1].split(",")) == {"cpu", "camera", "sim", "export", "report"}
 
 
 def test_commands_resolve(wheel: zipfile.ZipFile) -> None:
