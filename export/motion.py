@@ -161,7 +161,7 @@ class Library:
     @property
     def stand(self) -> np.ndarray:
         """(Z,) the prototype that an old or uncertain intent decays to."""
-        return self.z[self.nearest(np.zeros(3))].mean(0)
+        return self.z[self.nearest(np.zeros(3), gait=teachers.STEADY)].mean(0)
 
     def nearest(
         self,

@@ -15,7 +15,7 @@ class Phrase:
     """What a caption means."""
 
     velocity: tuple[float, float, float]  # vx, vy [m/s], yaw rate [rad/s]
-    gait: str = teachers.NAMES[0]
+    gait: str = teachers.STEADY
     gesture: str = NONE
 
 
@@ -58,7 +58,7 @@ PHRASES = {
         for path in WHILE
         for doing, gesture in DOING.items()
     },
-    **{f"{path}, second gait": replace(PATHS[path], gait=teachers.NAMES[1]) for path in IN_SECOND_GAIT},
+    **{f"{path}, second gait": replace(PATHS[path], gait=teachers.FAST) for path in IN_SECOND_GAIT},
     "dance": Phrase((0.0, 0.0, 0.0), gesture="dance_one"),
     "dance differently": Phrase((0.0, 0.0, 0.0), gesture="dance_two"),
 }

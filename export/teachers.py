@@ -34,7 +34,10 @@ __all__ = [
 
 PACKAGE = "holosoma-inference==0.1.3"
 WHEEL_SHA256 = "3c11fd4595bc82921d4c44f77357667828761548c1ce74782ea77937b2ab0ef7"
-NAMES = ("fastsac", "ppo")
+NAMES = FAST, STEADY = (
+    "fastsac",
+    "ppo",
+)  # words and standing are the steady one's, what a video shows the fast one's
 TICK_HZ = 50
 # both gaits have a period of one second; gestures and dances may take two
 GAIT_S, CLOCK_S = 1.0, 2.0

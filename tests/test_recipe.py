@@ -24,11 +24,11 @@ from rmedge.export.troupe import gestures_of
 QUICK_S = 300
 # name -> sampler and steps
 VARIANTS = {
-    "float32": ("consistency", 1),
-    "two-step": ("consistency", 2),
-    "many-step": ("flow", recipe.MANY),
-    "naive-one-step": ("flow", 1),
+    "float32": ("flow", 1),
     "naive-two-step": ("flow", 2),
+    "many-step": ("flow", recipe.MANY),
+    "distilled-one-step": ("consistency", 1),
+    "distilled-two-step": ("consistency", 2),
     "regression": ("regression", 1),
 }
 
