@@ -177,7 +177,9 @@ class Library:
         """
         mine = self.gesture == self.gestures.index(gesture)
         if np.linalg.norm(velocity) < teachers.STANDS:
-            return np.flatnonzero(mine & (self.gait == 0) & (self.walker == GAITS.index(gait) - 1))
+            standing = mine & (self.gait == 0)
+            own = np.flatnonzero(standing & (self.walker == GAITS.index(gait) - 1))
+            return own if len(own) else np.flatnonzero(standing)  # a small library has one gait's alone
         mine = np.flatnonzero(mine & (self.gait == GAITS.index(gait)))
         distance = np.linalg.norm((self.velocity[mine] - velocity) / np.array(scale), axis=1)
         return mine[np.argsort(distance)[:count]]
