@@ -6,7 +6,8 @@ import io
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,18 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
         return next(self._feeds, None)
 
 
+@contextmanager
+def _prepared(graph: bytes) -> Iterator[tuple[Path, Path]]:
+    """Files to quantise from and to: the graph with its shapes inferred and its constants folded."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, prepared, target = (
+            Path(folder) / name for name in ("float.onnx", "prepared.onnx", "int8.onnx")
+        )
+        source.write_bytes(graph)
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        yield prepared, target
+
+
 def quantise(graph: bytes, feeds: list[Feed], keep_float: Iterable[str] = ()) -> bytes:
     """Static INT8 (QDQ, per channel, U8S8) of a graph's convolutions and layers, calibrated on feeds.
 
@@ -116,12 +129,7 @@ def quantise(graph: bytes, feeds: list[Feed], keep_float: Iterable[str] = ()) ->
     Raises:
         CheckError: nothing was quantised, which the tools do not say.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        source, prepared, target = (
-            Path(folder) / name for name in ("float.onnx", "prepared.onnx", "int8.onnx")
-        )
-        source.write_bytes(graph)
-        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    with _prepared(graph) as (prepared, target):
         model = onnx.load(prepared)
         kept = set(keep_float)
         layers = [node for node in model.graph.node if node.op_type in LAYERS]
@@ -151,12 +159,7 @@ def quantise_weights(graph: bytes) -> bytes:
     Raises:
         CheckError: nothing was quantised.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        source, prepared, target = (
-            Path(folder) / name for name in ("float.onnx", "prepared.onnx", "int8.onnx")
-        )
-        source.write_bytes(graph)
-        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    with _prepared(graph) as (prepared, target):
         model = onnx.load(prepared)
         del model.graph.value_info[:]  # shapes of transposed weights, which the tool would find wrong
         onnx.save(model, prepared)

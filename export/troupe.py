@@ -66,7 +66,7 @@ class Troupe:
         """What each robot's teacher would do now: actions (B, Da), in units of `ACTION_SCALE`.
 
         Args:
-            senses: what the robots feel, without noise.
+            senses: what the robots feel; the truth where a student is taught, noisy where a teacher is tried.
             motions: (B,) what is asked of each.
             clock_s: time since the episode began [s]; it alone says where in a gait, a gesture or a dance.
             last_action: (B, Da) what each robot really did last.
