@@ -37,6 +37,7 @@ from rmedge.manifest import (
     IntentSpec,
     PolicySpec,
     ReadoutSpec,
+    Taught,
     read_body,
     read_encoder,
     read_envelope,
@@ -45,7 +46,7 @@ from rmedge.manifest import (
     read_readout,
 )
 
-__all__ = ["GRAPHS", "STAGES", "Bundle", "amend", "pack", "seal"]
+__all__ = ["GRAPHS", "STAGES", "Bundle", "amend", "enrich", "pack", "seal"]
 
 GRAPHS = ("encoder", "policy", "readout")
 STAGES = ("encode", "policy")  # what a latency budget bounds
@@ -174,6 +175,43 @@ def amend(directory: str | os.PathLike[str], robustness: Mapping[str, float]) ->
     seal(path, {**says, "robustness": {**bundle.robustness, **robustness}})
 
 
+def enrich(bundle: Bundle, taught: Taught, directory: str | os.PathLike[str]) -> Bundle:
+    """Write a copy of a bundle that knows one more motion into a new directory; returns the copy.
+
+    Raises:
+        UsageError: something is there already, or the bundle has that name.
+        BundleError: what was taught does not fit the bundle.
+    """
+    directory, phrase = Path(directory), taught.phrase
+    if directory.exists() or directory.is_symlink():
+        raise UsageError(
+            f"bundle: expected a new directory, got {str(directory)!r}, which is there; name another"
+        )
+    if taught.name.lower() in {known.caption.lower() for known in bundle.intent.phrases}:
+        raise UsageError(
+            f"name: expected one that the bundle does not have, got {taught.name!r}; choose another"
+        )
+    says = _parse(bundle.files[MANIFEST])
+    entry = {
+        "name": taught.name,
+        **{key: getattr(phrase, key) for key in ("caption", "label", "gait", "gesture")},
+        **{key: getattr(phrase, key).tolist() for key in ("velocity", "z")},
+        **{key: getattr(taught, key).tolist() for key in ("centre", "weight")},
+        "radius": float(taught.radius),
+    }
+    says["intent"]["taught"] = [*says["intent"].get("taught", []), entry]
+    enriched = _assemble({**bundle.files, MANIFEST: _unparse(says)})  # all checked before anything is written
+    try:
+        directory.mkdir(parents=True)
+        for name, data in enriched.files.items():
+            (directory / name).write_bytes(data)
+    except OSError as error:
+        raise UsageError(
+            f"bundle: expected a directory that can be written, got {str(directory)!r} ({error.strerror})"
+        ) from error
+    return enriched
+
+
 def pack(directory: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
     """Zip a sealed directory to a ``.rmedge`` file; equal bundles give equal bytes."""
     path = Path(path)
@@ -204,7 +242,7 @@ def _assemble(files: Mapping[str, bytes]) -> Bundle:
             name=top.take("name", simple_name),
             **body,
             **graphs,
-            intent=read_intent(intent_fields, size, readout),
+            intent=read_intent(intent_fields, size, readout, graphs["encoder"].inputs["state"][1]),
             envelope=read_envelope(top.take("envelope", Fields), body["default_pose"]),
             latency_budget_ms=top.take("latency_budget_ms", mapping(each(STAGES, positive))),
             tolerance=top.take("tolerance", each(GRAPHS, positive)),

@@ -75,6 +75,10 @@ class Fields:
         """The value of that key, read by its kind."""
         return kind(self._rest.pop(key, _MISSING), f"{self.path}.{key}")
 
+    def take_or(self, key: str, kind: Kind[T], otherwise: T) -> T:
+        """The same of a key that may be left out."""
+        return self.take(key, kind) if key in self._rest else otherwise
+
     def __enter__(self) -> Fields:
         return self
 

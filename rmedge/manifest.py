@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Mapping
 
 import numpy as np
@@ -33,6 +33,7 @@ __all__ = [
     "PolicySpec",
     "ReadoutSpec",
     "SamplerSpec",
+    "Taught",
     "Term",
     "read_body",
     "read_encoder",
@@ -58,6 +59,11 @@ class ImageSpec:
     feature_height: int
     feature_width: int
     flow_scale: float
+
+    @property
+    def channels(self) -> int:
+        """Of the features: the colour's, and two of flow."""
+        return {"gray": 1, "rgb": 3}[self.colour] + 2
 
 
 @dataclass(frozen=True)
@@ -156,12 +162,33 @@ class Phrase:
 
 
 @dataclass(frozen=True, eq=False)
+class Taught:
+    """A motion that was shown to the encoder in a few clips, and the phrase that answers it.
+
+    It is seen where the encoder's memory m lies within ``radius`` of ``centre``, by the distance
+    sqrt(mean((weight (m - centre))^2)).
+    """
+
+    name: str
+    phrase: Phrase  # what the robot does then
+    centre: np.ndarray  # (S,) float32
+    weight: np.ndarray  # (S,) float32
+    radius: float
+
+
+@dataclass(frozen=True, eq=False)
 class IntentSpec:
     """The intent space: its size, where standing lies in it, and what is known by name."""
 
     size: int  # Z
     stand: np.ndarray  # (Z,) float32
     vocabulary: tuple[Phrase, ...]
+    taught: tuple[Taught, ...] = ()
+
+    @property
+    def phrases(self) -> tuple[Phrase, ...]:
+        """Everything that can be commanded by its caption; a taught motion's is its name."""
+        return (*self.vocabulary, *(replace(taught.phrase, caption=taught.name) for taught in self.taught))
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +243,7 @@ def read_encoder(fields: Fields, own_file: Kind[str], size: int) -> EncoderSpec:
     """The encoder, for intents of a size."""
     with fields:
         image = fields.take("image", _image)
-        features = (1, 3, image.feature_height, image.feature_width)  # one gray channel, two of flow
+        features = (1, image.channels, image.feature_height, image.feature_width)
         inputs = fields.take("inputs", tensors(features=features, state=(1, None)))
         one = (1, 1)
         outputs = tensors(intent=(1, size), certainty=one, presence=one, next_state=inputs["state"])
@@ -234,7 +261,7 @@ def _image(value: Any, path: str) -> ImageSpec:
         return ImageSpec(
             height=fields.take("height", count),
             width=fields.take("width", count),
-            colour=fields.take("colour", choice("gray")),
+            colour=fields.take("colour", choice("gray", "rgb")),
             motion=fields.take("motion", choice("dis_flow")),
             feature_height=fields.take("feature_height", count),
             feature_width=fields.take("feature_width", count),
@@ -328,27 +355,42 @@ def read_readout(fields: Fields, own_file: Kind[str], size: int) -> ReadoutSpec:
         )
 
 
-def read_intent(fields: Fields, size: int, readout: ReadoutSpec) -> IntentSpec:
-    """The rest of the intent space, once its size is known and the readout's words are."""
+def read_intent(fields: Fields, size: int, readout: ReadoutSpec, memory: int) -> IntentSpec:
+    """The rest of the intent space, once its size is known, the readout's words and the encoder's memory."""
     point = vector(size, dtype=np.float32)
+
+    def phrase_of(fields: Fields) -> Phrase:
+        return Phrase(
+            caption=fields.take("caption", text),
+            label=fields.take("label", choice(*readout.labels)),
+            gait=fields.take("gait", choice(*readout.gaits)),
+            gesture=fields.take("gesture", choice(*readout.gestures)),
+            velocity=fields.take("velocity", vector(3)),
+            z=fields.take("z", point),
+        )
 
     def phrase(value: Any, path: str) -> Phrase:
         with Fields(value, path) as fields:
-            return Phrase(
-                caption=fields.take("caption", text),
-                label=fields.take("label", choice(*readout.labels)),
-                gait=fields.take("gait", choice(*readout.gaits)),
-                gesture=fields.take("gesture", choice(*readout.gestures)),
-                velocity=fields.take("velocity", vector(3)),
-                z=fields.take("z", point),
+            return phrase_of(fields)
+
+    def taught(value: Any, path: str) -> Taught:
+        with Fields(value, path) as fields:
+            return Taught(
+                name=fields.take("name", simple_name),
+                phrase=phrase_of(fields),
+                centre=fields.take("centre", vector(memory, dtype=np.float32)),
+                weight=fields.take("weight", vector(memory, positive, np.float32)),
+                radius=fields.take("radius", positive),
             )
 
     with fields:
-        return IntentSpec(
-            size=size,
-            stand=fields.take("stand", point),
-            vocabulary=fields.take("vocabulary", items(phrase, key=lambda phrase: phrase.caption)),
-        )
+        vocabulary = fields.take("vocabulary", items(phrase, key=lambda phrase: phrase.caption))
+        nothing: tuple[Taught, ...] = ()
+        named = fields.take_or("taught", items(taught, key=lambda one: one.name.lower()), nothing)
+        names = {one.name.lower() for one in named}
+        for taken in names & {phrase.caption.lower() for phrase in vocabulary}:
+            raise refusal(f"{fields.path}.taught", "names that are no captions", taken)
+        return IntentSpec(size, fields.take("stand", point), vocabulary, named)
 
 
 def read_envelope(fields: Fields, default_pose: np.ndarray) -> EnvelopeSpec:

@@ -41,6 +41,7 @@ class Intent:
     certainty: float  # 0 (a guess) .. 1 (sure)
     presence: float  # probability that a moving viewpoint or a person is seen at all
     captured_ns: int  # capture instant of the frame it was read from
+    name: str = ""  # of the taught motion that was recognised, if one was
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from rmedge.runtimes.features import Features
 from rmedge.runtimes.session import Session
+from rmedge.runtimes.taught import Recognition
 from rmedge.specs import Frame, Intent
 from rmedge.trace import Trace
 
@@ -25,13 +26,20 @@ class Encoder:
         self.period_ns = spec.period_ns
         self._session = Session(bundle.graph("encoder"), spec.inputs, spec.outputs, provider, threads)
         self._features = Features(spec.image, spec.period_ns)
+        self._recognition = Recognition(bundle.intent.taught, spec.period_ns)
         self._rest = np.zeros(spec.inputs["state"], np.float32)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything seen."""
         self._features.reset()
+        self._recognition.reset()
         self._state = self._rest
+
+    @property
+    def memory(self) -> np.ndarray:
+        """(S,) float32, what it holds of the frames so far."""
+        return self._state[0]
 
     def watch(self, frame: Frame, trace: Trace | None = None) -> Intent:
         """The intent at this frame, in the light of the frames before it."""
@@ -45,4 +53,5 @@ class Encoder:
         if not (np.isfinite(z).all() and np.isfinite(self._state).all()):
             self.reset()  # a memory that is not finite would never get well again
             return Intent(np.zeros_like(z[0]), 0.0, 0.0, frame.captured_ns)
-        return Intent(z[0], float(certainty[0, 0]), float(presence[0, 0]), frame.captured_ns)
+        intent = Intent(z[0], float(certainty[0, 0]), float(presence[0, 0]), frame.captured_ns)
+        return self._recognition.of(intent, self.memory)

@@ -154,6 +154,11 @@ def test_a_bundle_with_a_flipped_byte_fails_its_check(
         ["inspect", "nowhere"],
         ["verify", "nowhere"],
         ["describe"],
+        ["run", "--actuator", "null"],
+        ["run", "--actuator", "null", "--intent", "moonwalk"],
+        ["describe", "nowhere.mp4", "--top", "0"],
+        ["teach", "salute", "nowhere.mp4", "--as", "stand, waving", "--out", "nowhere"],
+        ["teach", "salute", "nowhere.mp4", "--as", "stand, waving"],
     ],
     ids=" ".join,
 )
@@ -235,7 +240,7 @@ def test_help_is_quick_and_has_examples() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("verb", ["demo", "run", "describe", "inspect", "verify"])
+@pytest.mark.parametrize("verb", ["demo", "run", "describe", "teach", "inspect", "verify"])
 def test_every_verb_has_examples(capsys: pytest.CaptureFixture[str], verb: str) -> None:
     assert main([verb, "--help"]) == 0
     assert f"rmedge {verb}" in capsys.readouterr().out.partition("examples:")[2]
@@ -257,8 +262,63 @@ def test_describe_tells_a_timeline(capsys: pytest.CaptureFixture[str], clip: Pat
         assert 0 < segment["probability"] <= 1
         assert len(segment["velocity"]) == 3
         assert segment["gait"] and segment["gesture"]
+        assert 0 <= segment["certainty"] <= 1 and 0 <= segment["presence"] <= 1
+        for words in ("labels", "gaits", "gestures"):
+            assert sum(segment[words].values()) == pytest.approx(1.0)
+            assert list(segment[words].values()) == sorted(segment[words].values(), reverse=True)
+        assert segment["labels"][segment["label"]] == segment["probability"]
+        likely = max(segment["gestures"].values()) > 0.5
+        assert segment["gesture"] == (next(iter(segment["gestures"])) if likely else NONE)
     assert main(["describe", str(clip)]) == 0
     assert segments[0]["label"].replace("_", " ") in capsys.readouterr().out
+
+
+def test_describe_tells_what_else_it_may_have_been(capsys: pytest.CaptureFixture[str], clip: Path) -> None:
+    segment = told(capsys, "describe", clip)["segments"][0]
+    second = list(segment["labels"])[1]
+    assert main(["describe", str(clip), "--top", "2"]) == 0
+    out = capsys.readouterr().out
+    spoken = "nobody" if second == NONE else second.replace("_", " ")
+    assert f"{spoken} {segment['labels'][second]:.2f}" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_describe_draws_a_timeline(capsys: pytest.CaptureFixture[str], clip: Path, tmp_path: Path) -> None:
+    import cv2
+
+    from rmedge.runtimes.filmstrip import WIDTH
+
+    assert told(capsys, "describe", clip, "--plot", tmp_path / "told.png")["plot"] == str(
+        tmp_path / "told.png"
+    )
+    picture = cv2.imread(str(tmp_path / "told.png"))
+    assert picture.shape[1] == WIDTH and picture.shape[0] > 300
+    row = picture[60:150, 200 : WIDTH - 100]
+    assert row.std() > 30  # the video's own pictures
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
+    assert "cannot" not in complaint(capsys, 2, "describe", clip, "--plot", "/nowhere/told.png")
+
+
+def test_words_command_the_robot(capsys: pytest.CaptureFixture[str]) -> None:
+    vocabulary = {phrase.caption: phrase for phrase in Bundle.load("g1-mirror").intent.vocabulary}
+    argv = ["run", "--actuator", "null", "--seconds", "0.5", "--intent"]
+    asked = told(capsys, *argv, "TURN left")["asked"]
+    assert (asked["followed"], asked["exact"]) == ("turn left", True)
+    assert asked["velocity"] == vocabulary["turn left"].velocity.tolist()
+    asked = told(capsys, *argv, "side-step left, waving")["asked"]
+    assert (asked["label"], asked["gesture"], asked["exact"]) == ("side_step_left", "wave", False)
+    assert {part["caption"] for part in asked["parts"]} <= set(vocabulary)
+    assert main([*argv, "jog"]) == 0
+    assert "run forward" in capsys.readouterr().out
+
+
+def test_words_are_followed_whatever_is_seen(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("mujoco")
+    argv = ["run", "--seconds", "3", "--intent", "walk forward slowly, turning left"]
+    blind, seeing = told(capsys, *argv), told(capsys, *argv, "--camera", clip)
+    assert blind["displacement"] == seeing["displacement"]
+    assert len(seeing["intents"]) == 20 and not blind["intents"]
+    assert not blind["fell"] and blind["heading_change"] > 0.5 and blind["distance"] > 0.3
 
 
 def test_describe_needs_no_robot(clip: Path) -> None:
@@ -282,7 +342,10 @@ def test_run_plays_a_video_to_its_end(capsys: pytest.CaptureFixture[str], clip: 
     assert 0 < delay["p50"] <= delay["p95"] <= delay["p99"] <= delay["max"]
     assert len(said["intents"]) == 20
     for intent in said["intents"]:
-        assert set(intent) == {"time_s", "label", "probability", "certainty", "presence", "velocity"}
+        assert set(intent) == {
+            "time_s", "label", "probability", "certainty", "presence", "velocity", "name",
+        }  # fmt: skip
+    assert said["asked"] is None
     assert said["bundle"] == {"name": "g1-mirror", "sha256": Bundle.load("g1-mirror").sha256}
     assert (said["camera"], said["provider"], said["recording"]) == (str(clip), "cpu", None)
 

@@ -41,7 +41,7 @@ def test_a_vendor_owns_the_loop() -> None:
 
 
 def test_words_move_the_robot_as_they_say() -> None:
-    forward, turn = run(ROOT / "examples" / "words.py").splitlines()
+    forward, turn, _ = run(ROOT / "examples" / "words.py").splitlines()
     walked = re.match(r"walk forward, waving: ([-+.\d]+) m forward", forward)
     turned = re.search(r"turned ([-+.\d]+) rad", turn)
     assert walked and float(walked[1]) > 0.5

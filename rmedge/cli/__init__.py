@@ -6,7 +6,7 @@ import sys
 from typing import Sequence
 
 from rmedge import __version__
-from rmedge.cli import command, demo, describe, export, inspect, run, verify
+from rmedge.cli import command, demo, describe, export, inspect, run, teach, verify
 
 __all__ = ["main"]
 
@@ -14,6 +14,7 @@ EXAMPLES = """examples:
   rmedge demo                              ten seconds of everything, and a film of it
   rmedge run --camera walk.mp4             a simulated G1 follows your video
   rmedge run --camera 0                    stand before your webcam: the robot follows
+  rmedge run --intent "turn left, waving"  command it in words
   rmedge describe walk.mp4                 what motion is in this video, in words and numbers
   rmedge verify g1-mirror                  does this machine compute what the bundle promises?
 
@@ -30,5 +31,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         "rmedge", "A robot that watches a person, understands the motion, and does it.", EXAMPLES
     )
     parser.add_argument("--version", action="version", version=f"rmedge {__version__}")
-    parser.verbs(demo, run, describe, inspect, verify, export)
+    parser.verbs(demo, run, describe, teach, inspect, verify, export)
     return command.guard(parser.run, argv)

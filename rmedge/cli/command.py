@@ -6,9 +6,12 @@ import argparse
 import os
 import sys
 from types import ModuleType
-from typing import Any, Callable, NoReturn, Sequence
+from typing import TYPE_CHECKING, Any, Callable, NoReturn, Sequence
 
 from rmedge.errors import RmedgeError, UsageError
+
+if TYPE_CHECKING:
+    from rmedge.words import Command
 
 __all__ = [
     "Parser",
@@ -18,6 +21,7 @@ __all__ = [
     "add_provider",
     "complain",
     "guard",
+    "heard",
     "positive",
     "whole",
 ]
@@ -103,6 +107,18 @@ def add_provider(parser: argparse.ArgumentParser) -> None:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """For machines."""
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def heard(text: str, command: Command) -> dict[str, Any]:
+    """What words were taken for, for machines."""
+    phrase = command.phrase
+    return {
+        "words": text,
+        "followed": command.recipe,
+        "exact": command.exact,
+        "parts": [{"weight": weight, "caption": caption} for weight, caption in command.parts],
+        **{key: getattr(phrase, key) for key in ("label", "gait", "gesture", "velocity")},
+    }
 
 
 def positive(text: str) -> float:

@@ -102,6 +102,21 @@ def _show(bundle: Bundle) -> None:
             for phrase in bundle.intent.vocabulary
         ],
     )
+    if bundle.intent.taught:
+        terminal.table(
+            "taught",
+            ("name", "what the robot does", "label", "gesture", ">radius"),
+            [
+                (
+                    taught.name,
+                    taught.phrase.caption,
+                    taught.phrase.label,
+                    taught.phrase.gesture,
+                    f"{taught.radius:.3g}",
+                )
+                for taught in bundle.intent.taught
+            ],
+        )
     terminal.facts(
         "latency budget",
         {
