@@ -17,6 +17,7 @@ from rmedge.benchmarks.recording import Recorder, Recording
 from rmedge.benchmarks.withholding import Withheld
 from rmedge.bundle import Bundle
 from rmedge.export.teachers import ACTION_SCALE, NAMES
+from rmedge.robots import Robot
 from rmedge.runtimes import Loop, Mirror, load
 from rmedge.runtimes.actuators.sim import SimActuator
 from rmedge.runtimes.cameras.null import NullCamera
@@ -26,7 +27,18 @@ from rmedge.trace import Trace
 if TYPE_CHECKING:
     from rmedge.export.troupe import Motion, Troupe
 
-__all__ = ["STUDENT", "TEACHER", "TeacherPolicy", "Trial", "evaluate", "follow", "lead", "walk"]
+__all__ = [
+    "STUDENT",
+    "TEACHER",
+    "TeacherPolicy",
+    "Trial",
+    "begin",
+    "evaluate",
+    "follow",
+    "lead",
+    "troupe_of",
+    "walk",
+]
 
 STUDENT = "student"  # the bundle's own policy
 TEACHER = "teacher"  # who shows the very motion that a caption asks for
@@ -51,7 +63,8 @@ class TeacherPolicy:
 
     def __init__(self, troupe: Troupe, motion: Motion, period_ns: int) -> None:
         self.period_ns = period_ns
-        self._troupe, self._motion = troupe, motion
+        self.motion = motion  # it may change while it is shown
+        self._troupe = troupe
 
     def reset(self, seed: int = 0) -> None:
         self._troupe.reset(0)
@@ -68,7 +81,7 @@ class TeacherPolicy:
             for name in ("joint_pos", "joint_vel", "base_ang_vel", "projected_gravity")
         }
         clock_s = (state.stamp_ns - self._start_ns) / 1e9
-        self._action = self._troupe.act(felt, [self._motion], clock_s, self._action)
+        self._action = self._troupe.act(felt, [self.motion], clock_s, self._action)
         targets = self._troupe.robot.default_pose + ACTION_SCALE * self._action
         return ActionChunk(targets, state.stamp_ns, self.period_ns)
 
@@ -86,7 +99,7 @@ def _mirror(bundle: Bundle) -> tuple[Mirror, Any]:
 
 
 @lru_cache(maxsize=None)
-def _troupe(robot: str) -> Troupe:
+def troupe_of(robot: str) -> Troupe:
     from rmedge.export.troupe import Troupe
 
     return Troupe(robots.load(robot), 1)
@@ -115,8 +128,22 @@ def lead(bundle: Bundle, cell: Cell, seconds: float, **other: str) -> Recording:
     asked = {"gait": phrase.gait, "gesture": phrase.gesture, **other}
     mirror, policy = _mirror(bundle)
     motion = Motion(command=np.array(phrase.velocity), **asked)
-    teacher = TeacherPolicy(_troupe(bundle.robot.name), motion, policy.period_ns)
+    teacher = TeacherPolicy(troupe_of(bundle.robot.name), motion, policy.period_ns)
     return _run(mirror, teacher, cell, seconds)
+
+
+def begin(body: Robot, seed: int | None) -> SimActuator:
+    """A robot in the reference physics at the start of this seed; None: it stands as it is."""
+    robot = SimActuator(body, model=_model(body.name, grid.REFERENCE))
+    return robot if seed is None else _started(robot, seed)
+
+
+def _started(robot: SimActuator, seed: int) -> SimActuator:
+    """The same start for whoever walks."""
+    rng = np.random.default_rng(seed)
+    robot.world.joint_pos[:] += rng.uniform(-0.03, 0.03, len(robot.robot.joints))
+    robot.world.data.qvel[:2] += rng.normal(0, 0.1, 2)
+    return robot
 
 
 def _run(mirror: Mirror, policy: Any, cell: Cell, seconds: float) -> Recording:
@@ -125,10 +152,7 @@ def _run(mirror: Mirror, policy: Any, cell: Cell, seconds: float) -> Recording:
 
     body, perturbation = mirror.bundle.robot, cell.perturbation
     model = None if perturbation.roughness_m else _model(body.name, cell.physics)
-    robot = SimActuator(body, choose(cell.physics), perturbation, model)
-    rng = np.random.default_rng(cell.seed)  # the same start for whoever walks
-    robot.world.joint_pos[:] += rng.uniform(-0.03, 0.03, len(body.joints))
-    robot.world.data.qvel[:2] += rng.normal(0, 0.1, 2)
+    robot = _started(SimActuator(body, choose(cell.physics), perturbation, model), cell.seed)
     mirror.policy = Withheld(policy, cell.withholding, cell.seed)  # type: ignore[assignment]
     recorder = Recorder(robot)
     trace = Loop(NullCamera(), mirror, robot).run(seconds, seed=cell.seed, on_tick=recorder)

@@ -27,8 +27,11 @@ EXAMPLES = """examples:
   rmedge-bench eval policy --ray            over Ray; --ray HOST:PORT for a cluster of yours
   rmedge-bench eval apart                   is waving told from walking, one gait from the other
   rmedge-bench eval video clips/            every clip of clips/manifest.csv, with a robot behind it
+  rmedge-bench eval video --synthetic 300 --work build/work --page report.html
+  rmedge-bench eval video clips/ --synthetic 300 --work build/work --beside pose-velocity
 """
 SWEEPS = ("delay", "drop", "noise", "steps")
+BESIDE = ("pose-joints", "pose-velocity", "pose-head", "pixels-velocity")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,22 +66,37 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     policy.add_argument(
         "--write", action="store_true", help="write what was borne into the bundle, a directory"
     )
-    policy.add_argument("--out", type=Path, metavar="FILE.json", help="write the JSON object there, too")
-    policy.add_argument("--page", type=Path, metavar="FILE.html", help="write a page with plots")
     apart = suite("apart", help="intents of one velocity: is the motion nearer to the one that was asked")
     apart.add_argument("--seeds", type=command.whole, default=3, help="starts and noises of each caption (3)")
     apart.add_argument("--seconds", type=command.positive, default=6.0, help="of each motion (6)")
+    video = suite("video", help="from pixels to physics: labelled videos, held-out painted clips, or both")
+    video.add_argument("folder", type=Path, nargs="?", help="with the clips and their manifest.csv")
+    video.add_argument(
+        "--synthetic", type=command.whole, metavar="N", help="so many held-out painted clips a view, too"
+    )
+    video.add_argument(
+        "--work", type=Path, metavar="FOLDER",
+        help="of the recipe: what can be acted out, and the teachers' motion",
+    )  # fmt: skip
+    video.add_argument(
+        "--beside", action="append", default=[], choices=BESIDE,
+        help="another way from pictures to motion, on the same clips; may be repeated",
+    )  # fmt: skip
     for closed_loop in (policy, apart):
         closed_loop.add_argument(
             "--perturbed", action="store_true", help="pushes, friction, mass, gains, delay and noise"
         )
+    for closed_loop in (policy, video):
+        closed_loop.add_argument(
+            "--out", type=Path, metavar="FILE.json", help="write the JSON object there, too"
+        )
+        closed_loop.add_argument("--page", type=Path, metavar="FILE.html", help="write a page with plots")
+    for closed_loop in (policy, apart, video):
         where = closed_loop.add_mutually_exclusive_group()
         where.add_argument("--processes", type=command.whole, help="on this machine (one a processor)")
         where.add_argument(
             "--ray", nargs="?", const="local", metavar="ADDRESS", help="over a Ray cluster, or a local one"
         )
-    video = suite("video", help="labelled videos")
-    video.add_argument("folder", type=Path, help="with the clips and their manifest.csv")
     for any_suite in (policy, apart, video):
         any_suite.add_argument(
             "--bundle", default=command.BUNDLE, help="a shipped name, directory or .rmedge file"
@@ -89,7 +107,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Evaluate, as tables or one JSON object."""
     from rmedge import Bundle
-    from rmedge.benchmarks import tables
+    from rmedge.benchmarks import tables, video_tables
     from rmedge.cli import terminal
 
     bundle = Bundle.load(args.bundle)
@@ -108,8 +126,9 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         terminal.emit(told)
     else:
-        getattr(tables, f"show_{args.suite}")(told)
-    if args.suite == "policy":
+        tell = {"policy": tables.show_policy, "apart": tables.show_apart, "video": video_tables.show_video}
+        tell[args.suite](told)
+    if args.suite != "apart":
         _keep(told, args)
     return 0
 
@@ -152,7 +171,7 @@ def policy(bundle: Bundle, args: argparse.Namespace, advance: Callable[[float], 
         "seconds": args.seconds,
         "perturbed": args.perturbed,
         "withheld": args.withhold,
-        "command": shlex.join(["rmedge-bench", *sys.argv[1:]]),
+        "command": _command(),
         "context": machine,
     }
 
@@ -169,11 +188,37 @@ def apart(bundle: Bundle, args: argparse.Namespace, advance: Callable[[float], N
 
 
 def video(bundle: Bundle, args: argparse.Namespace, advance: Callable[[float], None]) -> dict[str, Any]:
-    """The figures on labelled clips."""
+    """The figures on labelled clips, on painted ones, and on both side by side."""
+    from rmedge.benchmarks import pixels
     from rmedge.benchmarks import video as videos
+    from rmedge.benchmarks.context import context
+    from rmedge.benchmarks.follower import OWN
 
-    drives = videos.evaluate(bundle, args.folder, advance)
-    return {**videos.summary(drives), "drives": [asdict(drive) for drive in drives]}
+    if args.folder is None and not args.synthetic:
+        raise UsageError("eval video: expected a folder of clips or --synthetic N, got neither; name one")
+    if args.synthetic and args.work is None:
+        raise UsageError("--synthetic: expected the recipe's folder, got none; add --work FOLDER")
+    if args.synthetic:
+        pixels.needed(args.work)
+    _writable(args)
+    told: dict[str, Any] = {"command": _command(), "context": context()}
+    share = 0.2 if args.folder and args.synthetic else 1.0  # of the time, for the real clips
+    if args.folder:
+        drives = videos.evaluate(
+            bundle, args.folder, args.beside, _pool(args), lambda done: advance(share * done)
+        )
+        real = {
+            name: videos.summary([drive for drive in drives if drive.system == name])
+            for name in dict.fromkeys(drive.system for drive in drives)
+        }
+        told = {**real[OWN], "drives": [asdict(drive) for drive in drives], "real_by_system": real, **told}
+    if args.synthetic:
+        begun = share if args.folder else 0.0
+        told["synthetic"] = pixels.evaluate(
+            bundle, args.work, args.synthetic, args.beside, pool=_pool(args),
+            progress=lambda done: advance(begun + (1 - begun) * done),
+        )  # fmt: skip
+    return {**told, "beside": pixels.beside(told)}
 
 
 def _beside(bundle: Bundle, sources: list[str]) -> dict[str, Bundle]:
@@ -192,9 +237,25 @@ def _beside(bundle: Bundle, sources: list[str]) -> dict[str, Bundle]:
     return found
 
 
+def _command() -> str:
+    """What was typed."""
+    return shlex.join(["rmedge-bench", *sys.argv[1:]])
+
+
+def _writable(args: argparse.Namespace) -> None:
+    """What could not be written in the end is refused now."""
+    from rmedge.benchmarks import sheet
+
+    for flag in ("out", "page"):
+        path = getattr(args, flag)
+        if path and not path.parent.is_dir():
+            raise UsageError(f"--{flag}: expected a file in a directory that exists, got {str(path)!r}")
+    if args.page:
+        sheet.needed()
+
+
 def _check(bundle: Bundle, args: argparse.Namespace, kind: Any) -> None:
     """What would be refused after the evaluation is refused before it."""
-    from rmedge.benchmarks import page
     from rmedge.bundle import amend
     from rmedge.runtimes.actuators.sim import SimActuator
 
@@ -203,12 +264,7 @@ def _check(bundle: Bundle, args: argparse.Namespace, kind: Any) -> None:
 
     for name in args.physics:
         build(bundle.robot, choose(name))  # says what is wrong with a published model
-    for flag in ("out", "page"):
-        path = getattr(args, flag)
-        if path and not path.parent.is_dir():
-            raise UsageError(f"--{flag}: expected a file in a directory that exists, got {str(path)!r}")
-    if args.page:
-        page.needed()
+    _writable(args)
     if args.write:
         if kind is None:
             raise UsageError("--write: expected a sweep's budget, got none; add --sweep delay, drop or noise")
@@ -225,13 +281,18 @@ def _pool(args: argparse.Namespace) -> Pool:
 
 def _keep(told: dict[str, Any], args: argparse.Namespace) -> None:
     """Write what is to be written."""
-    from rmedge.benchmarks import page, sweep
+    from rmedge.benchmarks import page, sweep, video_page
     from rmedge.bundle import amend
     from rmedge.cli import terminal
 
     if args.out:
         args.out.write_text(json.dumps(terminal.plain(told), allow_nan=False) + "\n", encoding="utf-8")
     if args.page:
-        page.write(terminal.plain(told), args.page)
-    if args.write and not told["stop_reason"] and told["sweep"]["budget"] is not None:
+        {"policy": page, "video": video_page}[args.suite].write(terminal.plain(told), args.page)
+    if (
+        args.suite == "policy"
+        and args.write
+        and not told["stop_reason"]
+        and told["sweep"]["budget"] is not None
+    ):
         amend(args.bundle, {sweep.KINDS[args.sweep].borne: told["sweep"]["budget"]})

@@ -15,10 +15,13 @@ __all__ = [
     "foot_slip",
     "heading_error",
     "jerk",
+    "key_points",
     "measure",
     "mpjpe_mm",
+    "mpjpe_rad",
     "places",
     "power",
+    "settled",
     "torque_share",
     "upper_body",
     "velocity_error",
@@ -42,13 +45,13 @@ MEASURES = {  # name -> unit
 def measure(robot: Robot, done: Recording, own: Recording, asked: np.ndarray) -> dict[str, Any]:
     """All `MEASURES` of what was done where a velocity (3,) was asked; ``own``: the caption's own teacher."""
     period_s = done.period_s
-    settled = slice(round(SETTLING_S / period_s) if len(done.velocity) * period_s > SETTLING_S else 0, None)
+    late = settled(len(done.velocity), period_s)
     here, there = places(robot, done.joint_pos), places(robot, own.joint_pos)
     upper = upper_body(robot)
     return {
-        "velocity": tuple(done.velocity[settled].mean(0).tolist()),
-        "velocity_error": tuple(velocity_error(done.velocity[settled], asked).tolist()),
-        "heading_error": heading_error(done.heading[settled], asked[2], period_s),
+        "velocity": tuple(done.velocity[late].mean(0).tolist()),
+        "velocity_error": tuple(velocity_error(done.velocity[late], asked).tolist()),
+        "heading_error": heading_error(done.heading[late], asked[2], period_s),
         "mpjpe_mm": mpjpe_mm(here, there),
         "upper_mpjpe_mm": mpjpe_mm(here[:, upper], there[:, upper]),
         "foot_slip": foot_slip(done.slip),
@@ -57,6 +60,11 @@ def measure(robot: Robot, done: Recording, own: Recording, asked: np.ndarray) ->
         "torque": torque_share(done.torque, robot.torque_limit),
         "power": power(done.torque, done.joint_vel),
     }
+
+
+def settled(ticks: int, period_s: float) -> slice:
+    """The ticks after the first second; all of them where a motion did not last as long."""
+    return slice(round(SETTLING_S / period_s) if ticks * period_s > SETTLING_S else 0, None)
 
 
 def velocity_error(velocity: np.ndarray, asked: np.ndarray) -> np.ndarray:
@@ -93,6 +101,18 @@ def mpjpe_mm(first: np.ndarray, second: np.ndarray) -> float:
     """Mean distance between the bodies (T, bodies, 3) [m] of two motions, while both last [mm]."""
     ticks = min(len(first), len(second))
     return 1e3 * float(np.linalg.norm(first[:ticks] - second[:ticks], axis=-1).mean())
+
+
+def key_points(robot: Robot) -> np.ndarray:
+    """(bodies,) True for whatever nothing hangs on: hands, feet, and a head that moves."""
+    carries = {body.parent for body in robot.bodies}
+    return np.array([index not in carries for index in range(len(robot.bodies))])
+
+
+def mpjpe_rad(first: np.ndarray, second: np.ndarray) -> float:
+    """Mean distance between the joint positions (T, Da) [rad] of two motions, while both last [rad]."""
+    ticks = min(len(first), len(second))
+    return float(np.abs(first[:ticks] - second[:ticks]).mean())
 
 
 def foot_slip(slip: np.ndarray) -> float:

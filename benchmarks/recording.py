@@ -25,6 +25,7 @@ class Recording:
     command: np.ndarray  # (T, Da) [rad] joint positions wanted of the motors
     torque: np.ndarray  # (T, Da) [N m]
     slip: np.ndarray  # (T, feet) planar speed where a foot touches the floor [m/s]; NaN in the air
+    gravity: np.ndarray  # (T, 3) unit vector, body frame; (0, 0, -1) upright
 
 
 class Recorder:
@@ -40,6 +41,7 @@ class Recorder:
             (
                 world.velocity, self._robot.heading_change, world.joint_pos.copy(), world.joint_vel.copy(),
                 world.data.ctrl.copy(), world.torque, world.foot_slip,
+                world.projected_gravity,
             )
         )  # fmt: skip
         return self._robot.fell_at_s is not None

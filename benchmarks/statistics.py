@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
+from typing import Any, Callable, Sequence
 
 import numpy as np
 
-__all__ = ["QUANTILES", "floor", "summary", "wilson"]
+__all__ = ["QUANTILES", "clustered", "floor", "summary", "wilson"]
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
 DOUBT = 0.01  # a quantile is established when it is not underestimated, with 99 % confidence
@@ -47,3 +47,23 @@ def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
     half = z * math.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
     scale = 1 + z * z / trials
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+def clustered(
+    clusters: Sequence[str], statistic: Callable[[np.ndarray], float], draws: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """The 95 % interval of a statistic whose samples come in clusters, each as good as one sample.
+
+    A percentile bootstrap: whole clusters are drawn with replacement, as many as there are.
+
+    Args:
+        clusters: (N,) which cluster each sample is of, as the parts of one clip are.
+        statistic: of rows (M,) into the samples; a row may come more than once.
+    """
+    _, of = np.unique(np.asarray(clusters), return_inverse=True)
+    rows = [np.flatnonzero(of == cluster) for cluster in range(of.max() + 1)]
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(len(rows), size=(draws, len(rows)))
+    values = [statistic(np.concatenate([rows[cluster] for cluster in draw])) for draw in drawn]
+    low, high = np.percentile(values, (2.5, 97.5))
+    return float(low), float(high)

@@ -6,7 +6,7 @@ from typing import Any, Mapping
 
 from rmedge.cli import terminal
 
-__all__ = ["show_apart", "show_policy", "show_video"]
+__all__ = ["figure", "share", "show_apart", "show_policy"]
 
 
 def show_policy(told: Mapping[str, Any]) -> None:
@@ -17,10 +17,10 @@ def show_policy(told: Mapping[str, Any]) -> None:
         ("policy", ">success", ">95 %", ">trials", ">fell at s", ">error", ">ratio"),
         [
             (
-                *_success(name, row),
-                _figure(row["fall_time_s"], ".1f"),
-                _figure(row["velocity_error_mean"], ".3f"),
-                _figure(row["velocity_error_ratio"], ".2f"),
+                *share(name, row),
+                figure(row["fall_time_s"], ".1f"),
+                figure(row["velocity_error_mean"], ".3f"),
+                figure(row["velocity_error_ratio"], ".2f"),
             )
             for name, row in rows.items()
         ],
@@ -32,10 +32,10 @@ def show_policy(told: Mapping[str, Any]) -> None:
         [
             (
                 name,
-                *(_figure(error, ".3f") for error in row["velocity_error"]),
-                _figure(row["heading_error"], ".3f"),
-                _figure(row["mpjpe_mm"], ".1f"),
-                _figure(row["upper_mpjpe_mm"], ".1f"),
+                *(figure(error, ".3f") for error in row["velocity_error"]),
+                figure(row["heading_error"], ".3f"),
+                figure(row["mpjpe_mm"], ".1f"),
+                figure(row["upper_mpjpe_mm"], ".1f"),
             )
             for name, row in rows.items()
         ],
@@ -47,11 +47,11 @@ def show_policy(told: Mapping[str, Any]) -> None:
         [
             (
                 name,
-                _figure(row["foot_slip"], ".3f"),
-                _figure(row["action_rate"], ".2f"),
-                _figure(row["jerk"], ".0f"),
-                _figure(row["torque"], ".3f"),
-                _figure(row["power"], ".1f"),
+                figure(row["foot_slip"], ".3f"),
+                figure(row["action_rate"], ".2f"),
+                figure(row["jerk"], ".0f"),
+                figure(row["torque"], ".3f"),
+                figure(row["power"], ".1f"),
             )
             for name, row in rows.items()
         ],
@@ -63,7 +63,7 @@ def show_policy(told: Mapping[str, Any]) -> None:
         [
             (
                 caption,
-                *(f"{r['success']:.2f} {_figure(r['velocity_error_mean'], '.2f')}" for r in mine.values()),
+                *(f"{r['success']:.2f} {figure(r['velocity_error_mean'], '.2f')}" for r in mine.values()),
             )
             for caption, mine in told["by_caption"].items()
         ],
@@ -73,7 +73,7 @@ def show_policy(told: Mapping[str, Any]) -> None:
             "by physics",
             ("physics", "policy", ">success", ">95 %", ">trials", ">gap"),
             [
-                (physics, *_success(name, row), f"{row['gap']:+.3f}")
+                (physics, *share(name, row), f"{row['gap']:+.3f}")
                 for physics, mine in told["by_physics"].items()
                 for name, row in mine.items()
             ],
@@ -88,7 +88,7 @@ def show_policy(told: Mapping[str, Any]) -> None:
             [
                 (
                     f"{point['value']:g}",
-                    *(_figure(point["by_policy"].get(name, {}).get("success"), ".3f") for name in names),
+                    *(figure(point["by_policy"].get(name, {}).get("success"), ".3f") for name in names),
                 )
                 for point in sweep["points"]
             ],
@@ -111,43 +111,9 @@ def show_apart(told: Mapping[str, Any]) -> None:
     )
 
 
-def _success(name: str, row: Mapping[str, Any]) -> tuple[object, ...]:
+def share(name: str, row: Mapping[str, Any]) -> tuple[object, ...]:
     return name, f"{row['success']:.3f}", "{:.3f}-{:.3f}".format(*row["interval"]), row["trials"]
 
 
-def _figure(value: float | None, form: str) -> str:
+def figure(value: float | None, form: str) -> str:
     return "-" if value is None or value != value else format(value, form)
-
-
-def show_video(told: Mapping[str, Any]) -> None:
-    """Clips, and the labelled stretches in them."""
-    terminal.table(
-        "clips",
-        ("clip", ">s", ">forward m", ">left m", ">turned rad", "fell"),
-        [
-            (
-                d["clip"], f"{d['seconds']:.1f}", *(f"{x:+.2f}" for x in d["displacement"]),
-                f"{d['heading_change']:+.2f}", "no" if d["fell_at_s"] is None else f"{d['fell_at_s']:.1f} s",
-            )
-            for d in told["drives"]
-        ],
-    )  # fmt: skip
-    terminal.table(
-        "labelled stretches",
-        ("clip", ">from", ">to", "label", "said", ">p", ">certainty", ">vx", ">vy", ">yaw", ""),
-        [
-            (
-                d["clip"], s["start_s"], s["end_s"], s["label"], s["said"], f"{s['probability']:.2f}",
-                f"{s['certainty']:.2f}", *(f"{v:+.2f}" for v in s["velocity"]),
-                "" if s["said"] == s["label"] else "wrong",
-            )
-            for d in told["drives"]
-            for s in d["stretches"]
-        ],
-    )  # fmt: skip
-    for view, row in told["views"].items():
-        terminal.say(
-            f"{view}: {row['right']} of {row['segments']} right ({row['accuracy']:.2f}, "
-            f"macro {row['macro_average']:.2f}; best constant answer {row['best_constant']:.2f})"
-        )
-    terminal.say(f"{told['falls']} falls in {told['clips']} clips")

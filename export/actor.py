@@ -1,18 +1,21 @@
-"""A person made of capsules: a body, clothes, and a gait that goes with a path over the ground."""
+"""A person made of capsules: a body, clothes, a gait that goes with a path over the ground, and gestures."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rmedge.robots import LIMBS, TRUNK, Robot
 from rmedge.runtimes.painter import Capsule
 
-__all__ = ["Actor", "Path", "Pose"]
+__all__ = ["LANDMARKS", "Actor", "Path", "Pose", "gesturing", "human_gait", "robot_gait"]
 
 Colour = tuple[int, int, int]
+BONES = ("hip", "knee", "ankle", "toe", "chest", "shoulder", "elbow", "wrist", "neck", "crown")
+PAIRED = ("shoulder", "elbow", "wrist", "knee", "ankle")
+LANDMARKS = 3 + 2 * len(PAIRED)
 RUN_FROM = 1.8  # [m/s] contracts, section 3: from here a person runs
 
 
@@ -46,6 +49,7 @@ class Pose:
     shoulder: np.ndarray
     spread: np.ndarray
     elbow: np.ndarray
+    inward: np.ndarray  # of the forearm
     lean: np.ndarray
     twist: np.ndarray
     bounce: np.ndarray  # (T,) [m] the feet leave the ground by this much
@@ -63,6 +67,11 @@ class Actor:
     shoes: Colour
     skin: Colour
     hair: Colour
+    legs: float = 0.5  # hip to sole, as a share of the height
+    shoulders: float = 0.105  # half their width, likewise
+    coat: float = 0.0  # [m] that a coat or skirt hangs below the hip
+    backpack: Colour | None = None
+    hat: bool = False
 
     @classmethod
     def random(cls, rng: np.random.Generator) -> Actor:
@@ -84,18 +93,39 @@ class Actor:
             shoes = cloth()
         return cls(
             height=rng.uniform(1.5, 1.95), girth=rng.uniform(0.8, 1.35), top=top, sleeves=sleeves,
-            trousers=trousers, shoes=shoes, skin=skin_colour, hair=hair,
+            trousers=trousers, shoes=shoes, skin=skin_colour, hair=hair, legs=rng.uniform(0.46, 0.53),
+            shoulders=rng.uniform(0.09, 0.125), coat=rng.uniform(0.1, 0.4) if rng.random() < 0.2 else 0.0,
+            backpack=cloth() if rng.random() < 0.15 and not silhouette else None, hat=rng.random() < 0.2,
         )  # fmt: skip
 
     @property
     def leg(self) -> float:
         """Hip to sole [m]."""
-        return 0.5 * self.height
+        return self.legs * self.height
 
-    def shapes(self, path: Path, pose: Pose) -> list[list[Capsule]]:
-        """The body at every frame."""
+    def shapes(self, path: Path, pose: Pose, limbs_only: bool = False) -> list[list[Capsule]]:
+        """The body at every frame; ``limbs_only`` leaves out what its own eyes do not see of it."""
+        bones = self._bones(pose)
+        frames = []
+        for frame in range(len(path.heading)):
+            placed = self._placed(path, frame, float(bones["pelvis"][frame]))
+            frames.append(self._frame(placed, {name: bones[name][frame] for name in BONES}))
+        return [parts[-12:] if limbs_only else parts for parts in frames]
+
+    def landmarks(self, path: Path, pose: Pose) -> np.ndarray:
+        """(T, 13, 3) [m] in the world: crown, neck, middle of the hips, then left and right of the others."""
+        bones = self._bones(pose)
+        middle = np.zeros((len(path.heading), 1, 3))
+        single = [bones["crown"][:, None], bones["neck"][:, None], middle]
+        local = np.concatenate([*single, *(bones[name] for name in PAIRED)], 1)
+        places = [self._placed(path, n, float(bones["pelvis"][n])) for n in range(len(local))]
+        return np.array([p + points @ r.T for (p, r), points in zip(places, local, strict=True)])
+
+    def _bones(self, pose: Pose) -> dict[str, np.ndarray]:
+        """Where the joints are in the pelvis' frame, (T, 3) or (T, 2, 3), and how high that is (T,) [m]."""
         unit = self.height
-        thigh, shin, upper, lower = 0.245 * unit, 0.235 * unit, 0.175 * unit, 0.155 * unit
+        thigh, shin = 0.51 * self.leg - 0.015 * unit, 0.49 * self.leg
+        upper, lower = 0.175 * unit, 0.155 * unit
         side = np.array([1.0, -1.0])
         # the leg's plane swings in pitch by the hip's flexion and in roll by its abduction
         hip = np.stack([np.zeros(2), 0.055 * unit * side, np.zeros(2)], -1)  # (2, 3)
@@ -105,23 +135,26 @@ class Actor:
         toe = ankle + 0.1 * unit * np.stack(
             [np.cos(0.3 * pose.knee), np.zeros_like(pose.knee), -np.sin(0.3 * pose.knee)], -1
         )
-        lowest = ankle[..., 2].min(1)  # (T,)
-        pelvis = pose.bounce - lowest + 0.03 * unit
         trunk = _limb(math.pi + pose.lean, 0.0 * pose.lean)  # upwards
         chest = 0.29 * unit * trunk
         across = np.stack([-np.sin(pose.twist), np.cos(pose.twist), np.zeros_like(pose.twist)], -1)
-        shoulder = chest[:, None] + 0.105 * unit * across[:, None] * side[None, :, None]
+        shoulder = chest[:, None] + self.shoulders * unit * across[:, None] * side[None, :, None]
         elbow = shoulder + upper * _limb(pose.shoulder, side * pose.spread)
-        wrist = elbow + lower * _limb(pose.shoulder + pose.elbow, side * pose.spread * 0.5)
-        neck, crown = chest + 0.05 * unit * trunk, chest + 0.135 * unit * trunk
-        return [
-            self._frame(
-                self._placed(path, frame, float(pelvis[frame])),
-                hip, knee[frame], ankle[frame], toe[frame], chest[frame], shoulder[frame], elbow[frame],
-                wrist[frame], neck[frame], crown[frame],
-            )
-            for frame in range(len(pelvis))
-        ]  # fmt: skip
+        forearm = _limb(pose.shoulder + pose.elbow, side * pose.spread * 0.5)
+        forearm = forearm - np.sin(pose.inward)[..., None] * np.stack([0 * side, side, 0 * side], -1)
+        return {
+            "pelvis": pose.bounce - ankle[..., 2].min(1) + 0.03 * unit,
+            "hip": np.broadcast_to(hip, knee.shape),
+            "knee": knee,
+            "ankle": ankle,
+            "toe": toe,
+            "chest": chest,
+            "shoulder": shoulder,
+            "elbow": elbow,
+            "wrist": elbow + lower * forearm / np.linalg.norm(forearm, axis=-1, keepdims=True),
+            "neck": chest + 0.05 * unit * trunk,
+            "crown": chest + 0.135 * unit * trunk,
+        }
 
     @staticmethod
     def _placed(path: Path, frame: int, pelvis: float) -> tuple[np.ndarray, np.ndarray]:
@@ -129,11 +162,8 @@ class Actor:
         rotation = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
         return np.array([*path.position[frame], pelvis]), rotation
 
-    def _frame(
-        self, placed: tuple[np.ndarray, np.ndarray], hip: np.ndarray, knee: np.ndarray, ankle: np.ndarray,
-        toe: np.ndarray, chest: np.ndarray, shoulder: np.ndarray, elbow: np.ndarray, wrist: np.ndarray,
-        neck: np.ndarray, crown: np.ndarray,
-    ) -> list[Capsule]:  # fmt: skip
+    def _frame(self, placed: tuple[np.ndarray, np.ndarray], bones: dict[str, np.ndarray]) -> list[Capsule]:
+        hip, knee, ankle, toe, chest, shoulder, elbow, wrist, neck, crown = (bones[name] for name in BONES)
         origin, rotation = placed
         thick = self.height * self.girth
 
@@ -157,6 +187,18 @@ class Actor:
                 self.hair,
             ),
         ]
+        if self.coat:
+            fall = np.array([0.0, 0.0, -self.coat])
+            parts.append(
+                link(np.zeros(3), 0.5 * (knee[0] + knee[1]) * np.array([1, 0, 0]) + fall, 0.07, 0.1, self.top)
+            )
+        if self.backpack:
+            behind = np.array([-0.08 * self.height, 0.0, 0.0])
+            parts.append(link(0.35 * chest + behind, 0.85 * chest + behind, 0.07, 0.065, self.backpack))
+        if self.hat:
+            parts.append(
+                link(crown, crown + np.array([0.04 * self.height, 0.0, 0.01]), 0.05, 0.03, self.shoes)
+            )
         for n in range(2):
             parts += [
                 link(hip[n], knee[n], 0.052, 0.036, self.trousers),
@@ -207,6 +249,7 @@ def human_gait(rng: np.random.Generator, actor: Actor, velocity: np.ndarray, per
         elbow=np.clip(
             rest + 0.9 * running[:, None] + 0.2 * arms * np.maximum(0, -np.sin(phase)) * amplitude, 0, 2.2
         ),
+        inward=np.zeros((len(vx), 2)),
         lean=-(rng.uniform(-0.03, 0.1) + 0.12 * running) + idle,
         twist=0.1 * arms * amplitude[:, 0] * np.sin(phase[:, 0]),
         bounce=running * rng.uniform(0.02, 0.07) * np.abs(np.sin(phase[:, 0])),
@@ -217,4 +260,118 @@ def robot_gait(joints: np.ndarray, robot: Robot) -> Pose:
     """The pose of a person who moves as a robot's joints (T, Da) do."""
     trunk = {role: robot.angles(role, joints).sum(1) for role in TRUNK}  # zero where it has no such joint
     limbs = {role: robot.angles(role, joints) for role in LIMBS}
-    return Pose(**trunk, **limbs, bounce=np.zeros(len(joints)))
+    still = np.zeros((len(joints), 2))
+    return Pose(**trunk, **limbs, inward=still, bounce=still[:, 0])
+
+
+def gesturing(rng: np.random.Generator, pose: Pose, gesture: np.ndarray, period_s: float) -> Pose:
+    """The pose with the upper body doing what ``gesture`` (T,) names, as people do it; "none" leaves it.
+
+    A gesture is taken up and put down within half a second.
+    """
+    for name in dict.fromkeys(gesture.tolist()):
+        if name in _GESTURES:
+            share = _eased(gesture == name, period_s)
+            time_s = np.arange(len(gesture)) * period_s
+            pose = _blended(pose, _GESTURES[name](rng, time_s), share)
+    return pose
+
+
+Change = dict[str, tuple[np.ndarray, np.ndarray]]  # angle -> (T, 2) or (T,) and which limbs it holds for
+BOTH = np.array([1.0, 1.0])
+
+
+def _eased(on: np.ndarray, period_s: float) -> np.ndarray:
+    """(T,) 0 to 1: on or off, a quarter of a second from one to the other either way."""
+    if on.all():
+        return np.ones(len(on))
+    width = max(1, round(0.4 / period_s))
+    padded = np.concatenate([np.repeat(on[:1], width), on]).astype(float)
+    return np.convolve(padded, np.ones(width) / width, "valid")[1:]
+
+
+def _blended(pose: Pose, change: Change, share: np.ndarray) -> Pose:
+    found = {}
+    for angle, (value, held) in change.items():
+        before = getattr(pose, angle)
+        weight = share[:, None] * held if before.ndim == 2 else share * held
+        found[angle] = before + weight * (value - before)
+    return replace(pose, **found)
+
+
+def _arms(rng: np.random.Generator, time_s: np.ndarray, hz: tuple[float, float]) -> tuple[np.ndarray, float]:
+    """A swing (T,) in [-1, 1] at a frequency drawn within ``hz``, and its phase."""
+    phase = rng.uniform(0, 2 * math.pi)
+    return np.sin(2 * math.pi * rng.uniform(*hz) * time_s + phase), phase
+
+
+def _flat(value: float, time_s: np.ndarray) -> np.ndarray:
+    return np.full((len(time_s), 2), value)
+
+
+def _wave(rng: np.random.Generator, time_s: np.ndarray) -> Change:
+    arm = np.array([0.0, 1.0]) if rng.random() < 0.6 else np.array([1.0, 0.0])
+    swing, _ = _arms(rng, time_s, (0.8, 2.2))
+    raised, bent = rng.uniform(0.9, 2.2), rng.uniform(0.6, 1.4)
+    return {
+        "shoulder": (_flat(raised, time_s), arm),
+        "spread": (_flat(rng.uniform(0.3, 0.9), time_s), arm),
+        "elbow": (_flat(bent, time_s), arm),
+        "inward": (np.stack([swing, swing], 1) * rng.uniform(0.4, 0.8) - 0.1, arm),
+    }
+
+
+def _arms_up(rng: np.random.Generator, time_s: np.ndarray) -> Change:
+    return {
+        "shoulder": (_flat(rng.uniform(2.6, 3.2), time_s), BOTH),
+        "spread": (_flat(rng.uniform(-0.5, 0.1), time_s), BOTH),  # turned over: outward is inward
+        "elbow": (_flat(rng.uniform(0.0, 0.4), time_s), BOTH),
+    }
+
+
+def _carry(rng: np.random.Generator, time_s: np.ndarray) -> Change:
+    return {
+        "shoulder": (_flat(rng.uniform(0.3, 0.9), time_s), BOTH),
+        "spread": (_flat(rng.uniform(0.0, 0.2), time_s), BOTH),
+        "elbow": (_flat(rng.uniform(0.7, 1.3), time_s), BOTH),
+        "inward": (_flat(rng.uniform(-0.05, 0.15), time_s), BOTH),
+    }
+
+
+def _swing_arms(rng: np.random.Generator, time_s: np.ndarray) -> Change:
+    swing, _ = _arms(rng, time_s, (0.7, 1.3))
+    reach = rng.uniform(0.7, 1.2)
+    return {
+        "shoulder": (np.stack([swing, -swing], 1) * reach, BOTH),
+        "elbow": (_flat(rng.uniform(0.0, 0.5), time_s), BOTH),
+    }
+
+
+def _bow(rng: np.random.Generator, time_s: np.ndarray) -> Change:
+    return {"lean": (np.full(len(time_s), -rng.uniform(0.4, 0.9)), np.array(1.0))}
+
+
+def _twist(rng: np.random.Generator, time_s: np.ndarray) -> Change:
+    swing, _ = _arms(rng, time_s, (0.4, 0.8))
+    return {"twist": (swing * rng.uniform(0.4, 0.9), np.array(1.0))}
+
+
+def _clap(rng: np.random.Generator, time_s: np.ndarray) -> Change:
+    swing, _ = _arms(rng, time_s, (0.9, 2.2))
+    return {
+        "shoulder": (_flat(rng.uniform(0.7, 1.1), time_s), BOTH),
+        "spread": (_flat(0.15, time_s), BOTH),
+        "elbow": (_flat(rng.uniform(0.4, 0.9), time_s), BOTH),
+        "inward": (np.stack([swing, swing], 1) * rng.uniform(0.3, 0.45) + 0.1, BOTH),
+    }
+
+
+_GESTURES = {
+    "wave": _wave,
+    "arms_up": _arms_up,
+    "carry": _carry,
+    "swing_arms": _swing_arms,
+    "bow": _bow,
+    "twist": _twist,
+    "clap": _clap,
+}

@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from rmedge.export import teachers
+from rmedge.export.dances import DANCES
 from rmedge.export.gestures import NONE
 from rmedge.export.rollouts import Ticks
 from rmedge.export.training import train
@@ -157,6 +158,11 @@ class Library:
 
     def __len__(self) -> int:
         return len(self.z)
+
+    @property
+    def dances(self) -> np.ndarray:
+        """(N,) bool: the whole body is the gesture's, no gait's."""
+        return np.array([name in DANCES for name in self.gestures])[self.gesture]
 
     @property
     def stand(self) -> np.ndarray:

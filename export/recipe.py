@@ -18,13 +18,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 import rmedge
 from rmedge import robots
 from rmedge.errors import UsageError
+from rmedge.export import acts, consistency, dagger, motion, photographs, teachers, understanding
 from rmedge.export import clips as clip_maker
-from rmedge.export import consistency, dagger, motion, teachers, understanding
+from rmedge.export.composer import fit_composer
 from rmedge.export.denoiser import Chunks, Denoiser, Sampler, flow_loss, regression_loss
 from rmedge.export.packing import Parts, pack
 from rmedge.export.rollouts import Ticks
 from rmedge.export.training import train
 from rmedge.export.troupe import Troupe, gestures_of
+from rmedge.export.watchers import imagenet
 from rmedge.robots import Robot
 
 __all__ = ["FULL", "QUICK", "Effort", "make"]
@@ -41,6 +43,7 @@ class Effort:
     teacher_shards: int
     autoencoder_steps: int
     readout_steps: int
+    composer_steps: int
     first_shards: int
     round_shards: int
     rounds: int
@@ -50,26 +53,27 @@ class Effort:
     clips: int
     held_out_clips: int
     encoder_steps: int
+    world: bool  # photographs for the walls, and people's motion, from published packages
     compare: bool  # train a regression beside the policy, to see what diffusion is worth
 
 
 FULL = {
     "g1": Effort(
-        teacher_shards=40, autoencoder_steps=6000, readout_steps=2500, first_shards=16, round_shards=12,
-        rounds=4, round_steps=2000, final_steps=9000, consistency_steps=3000, clips=4800,
-        held_out_clips=480, encoder_steps=4500, compare=True,
+        teacher_shards=40, autoencoder_steps=6000, readout_steps=2500, composer_steps=2000, first_shards=16,
+        round_shards=12, rounds=4, round_steps=2000, final_steps=9000, consistency_steps=3000, clips=6144,
+        held_out_clips=640, encoder_steps=1800, world=True, compare=True,
     ),
     # no gestures, so fewer motions
     "t1": Effort(
-        teacher_shards=10, autoencoder_steps=3000, readout_steps=1500, first_shards=8, round_shards=6,
-        rounds=2, round_steps=1500, final_steps=4000, consistency_steps=1500, clips=768,
-        held_out_clips=128, encoder_steps=500, compare=False,
+        teacher_shards=10, autoencoder_steps=3000, readout_steps=1500, composer_steps=1500, first_shards=8,
+        round_shards=6, rounds=2, round_steps=1500, final_steps=4000, consistency_steps=1500, clips=768,
+        held_out_clips=128, encoder_steps=500, world=True, compare=False,
     ),
 }  # fmt: skip
 QUICK = Effort(
-    teacher_shards=2, autoencoder_steps=150, readout_steps=200, first_shards=2, round_shards=1, rounds=1,
-    round_steps=100, final_steps=100, consistency_steps=50, clips=64, held_out_clips=32, encoder_steps=40,
-    compare=True,
+    teacher_shards=2, autoencoder_steps=150, readout_steps=200, composer_steps=100, first_shards=2,
+    round_shards=1, rounds=1, round_steps=100, final_steps=100, consistency_steps=50, clips=64,
+    held_out_clips=32, encoder_steps=40, world=False, compare=True,
 )  # fmt: skip
 
 Advance = Callable[[float], None]
@@ -150,46 +154,66 @@ def train_parts(bench: Bench, robot: Robot, effort: Effort, seed: int) -> Parts:
     if effort.compare:
         regression, _ = train_policy(bench, robot, effort, seed, library, "regression")
         policies["regression"] = Sampler(regression, "regression", 1)
-    encoder, held_out, clips = train_encoder(bench, robot, effort, seed, ticks, autoencoder, library)
-    z, _, _ = understanding.intents(encoder, held_out)
+    repertoire = make_repertoire(bench, robot, effort, seed, ticks, library)
+    encoder, held_out, clips, certainty = train_encoder(bench, effort, seed, repertoire)
+    z, _, _, gesture = understanding.intents(encoder, held_out)
     with torch.inference_mode():
         velocity, logits, _, _ = readout(torch.from_numpy(z))
     scores = {
-        "encoder": understanding.score(velocity.numpy(), logits.argmax(-1).numpy(), held_out),
+        "encoder": understanding.score(velocity.numpy(), logits.argmax(-1).numpy(), held_out, gesture),
         "constant": understanding.constant(clips, held_out),
+        "certainty": certainty,
     }
     policies = {name: sampler.eval() for name, sampler in policies.items()}
-    return Parts(robot, library, readout, policies, encoder, practice, held_out, scores)
+    with bench.stage("held-out clips for the whole encoder"):
+        streams = clip_maker.streams(repertoire, min(100, effort.held_out_clips), _held_out(seed))
+    return Parts(robot, library, readout, policies, encoder, practice, streams, scores)
+
+
+def _held_out(seed: int) -> int:
+    """The first seed of the clips that nothing is trained on."""
+    return seed * 1000 + 900_000
+
+
+def make_repertoire(
+    bench: Bench, robot: Robot, effort: Effort, seed: int, ticks: Ticks, library: motion.Library
+) -> acts.Repertoire:
+    """What actors can do, with what it means to the robot; kept in ``work/repertoire.npz``."""
+    work = bench.folder
+    with bench.stage("composer of intents") as advance:
+        composer = fit_composer(library, effort.composer_steps, work / "composer.pt", seed, advance)
+    with bench.stage("fetch photographs and people's motion"):
+        people = acts.mocap(robot) if effort.world else None
+        shown = [acts.performances(ticks, robot), *([people] if people else [])]
+        repertoire = acts.Repertoire(
+            robot, library.gestures, acts.Repertoire.reach_of(library), composer, shown,
+            photographs.fetch() if effort.world else None,
+        )  # fmt: skip
+        repertoire.save(work / "repertoire.npz")
+    return repertoire
 
 
 def train_encoder(
-    bench: Bench,
-    robot: Robot,
-    effort: Effort,
-    seed: int,
-    ticks: Ticks,
-    autoencoder: motion.MotionAutoencoder,
-    library: motion.Library,
-) -> tuple[understanding.StreamingEncoder, clip_maker.Clips, clip_maker.Clips]:
-    """The encoder, the clips held out (motions, actors, rooms and cameras), and those it was trained on."""
+    bench: Bench, effort: Effort, seed: int, repertoire: acts.Repertoire
+) -> tuple[understanding.StreamingEncoder, clip_maker.Clips, clip_maker.Clips, dict[str, float]]:
+    """The encoder, clips of actors, rooms and cameras held out, those it learnt from, and how sure it is.
+
+    Its certainty is calibrated on clips that are neither.
+    """
     work = bench.folder
-    tracks = clip_maker.tracks_of(ticks, library, robot)
     with bench.stage("render clips") as advance:
-        clips = clip_maker.render(tracks, effort.clips, work / "clips", seed * 1000, advance)
+        clips = clip_maker.render(repertoire, effort.clips, work / "clips", seed * 1000, False, advance)
     with bench.stage("render held-out clips") as advance:
-        shards = max(1, effort.teacher_shards // 8)
-        other = dagger.teacher_motion(robot.name, shards, work / "held-out", seed + 900, advance)
-        others = clip_maker.tracks_of(other, motion.Library(other, autoencoder, library.gestures), robot)
-        held_out = clip_maker.render(
-            others, effort.held_out_clips, work / "held-out", seed * 1000 + 900_000, advance
+        other = clip_maker.render(
+            repertoire, effort.held_out_clips, work / "held-out", _held_out(seed), True, advance
         )
+    half = effort.held_out_clips // 2
+    proving, held_out = other.part(0, half), other.part(half, None)
     with bench.stage("streaming encoder") as advance:
-        prototype, word = understanding.prototypes(tracks, seed)
         encoder = understanding.fit(
-            clips, prototype, word, effort.encoder_steps, work / "encoder.pt", seed=seed, progress=advance
+            clips, repertoire.composer, effort.encoder_steps, work / "encoder.pt", seed=seed, progress=advance
         )
-    encoder.settle(library.stand)
-    return encoder, held_out, clips
+    return encoder, held_out, clips, understanding.calibrate(encoder, proving)
 
 
 def train_policy(
@@ -247,5 +271,19 @@ def provenance(bench: Bench, robot: Robot, effort: Effort, seed: int) -> dict[st
             "licence": "Apache-2.0",
             **{name: one.sha256 for name, one in (troupe.walkers | troupe.dances).items()},
         },
-        "training_data": "synthetic: the teachers' rollouts and clips that rmedge painted; no recorded video",
+        "eye": {
+            "network": "EfficientNet-Lite0, pretrained on ImageNet",
+            "package": imagenet.WHEEL.package,
+            "licence": "Apache-2.0",
+            "sha256": imagenet.WHEEL.sha256,
+        },
+        "world": _world(robot) if effort.world else [],
+        "training_data": "synthetic: the teachers' rollouts and clips that rmedge painted, with photographs "
+        "and people's motion from the packages under `world`; no recorded video",
     }
+
+
+def _world(robot: Robot) -> list[str]:
+    """The packages whose photographs hang on walls, and whose recorded people actors copy."""
+    used = [wheel.package for wheel in photographs.PHOTOGRAPHS]
+    return [*used, acts.MOCAP.package] if robot.name == "g1" else used

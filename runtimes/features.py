@@ -1,4 +1,4 @@
-"""From a picture and the one before it to the encoder's input: brightness and dense optical flow."""
+"""From a picture and the one before it to the encoder's input: colours or greys, and dense optical flow."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from rmedge.manifest import ImageSpec
 
 __all__ = ["Features"]
 
+MIDDLE, SPREAD = 127.0, 128.0  # grey levels to -1 .. 1, as the published image networks take them
 FAINT = 12.0  # [grey levels] contrast below this is not amplified further
 
 
 class Features:
-    """Streams pictures into (1, 3, h, w) float32: standardised grey, flow x, flow y.
+    """Streams pictures into (1, C, h, w) float32: standardised grey, or red, green, blue; flow x, flow y.
 
     Flow is DIS (Kroeger et al. 2016, OpenCV's ultrafast preset), scaled to pixels a frame period, so a
     dropped frame does not look like a faster motion.
@@ -31,7 +32,7 @@ class Features:
             cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST
         )
         self._dis.setFinestScale(0)  # the preset stops at a quarter of the size, where legs are gone
-        self._out = np.zeros((1, 3, image.feature_height, image.feature_width), np.float32)
+        self._out = np.zeros((1, image.channels, image.feature_height, image.feature_width), np.float32)
         self.reset()
 
     def reset(self) -> None:
@@ -45,14 +46,18 @@ class Features:
         small = cv2.resize(pixels, (image.width, image.height), interpolation=cv2.INTER_AREA)
         gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
         size = (image.feature_width, image.feature_height)
-        bright = cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-        out[0, 0] = (bright - bright.mean()) / max(float(bright.std()), FAINT)
+        if image.colour == "gray":
+            bright = cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+            out[0, 0] = (bright - bright.mean()) / max(float(bright.std()), FAINT)
+        else:
+            seen = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
+            np.multiply(seen.transpose(2, 0, 1) - np.float32(MIDDLE), np.float32(1 / SPREAD), out=out[0, :3])
         if self._before is None or captured_ns <= self._before_ns:
-            out[0, 1:] = 0.0
+            out[0, -2:] = 0.0
         else:
             flow = self._dis.calc(self._before, gray, None)
             per_period = image.flow_scale * self._period_ns / (captured_ns - self._before_ns)
             flow = cv2.resize(flow, size, interpolation=cv2.INTER_AREA)
-            out[0, 1:] = np.clip(flow.transpose(2, 0, 1) * per_period, -4.0, 4.0)
+            out[0, -2:] = np.clip(flow.transpose(2, 0, 1) * per_period, -4.0, 4.0)
         self._before, self._before_ns = gray, captured_ns
         return out

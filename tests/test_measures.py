@@ -87,7 +87,7 @@ def _standing(ticks: int, fell_at_s: float | None = None) -> Recording:
     velocity[:50] = 9.0  # the first second does not count
     return Recording(
         S, fell_at_s, velocity, velocity[:, 2].copy(), still + robot.default_pose, still, still, still,
-        np.zeros((ticks, 2)),
+        np.zeros((ticks, 2)), np.tile([0.0, 0.0, -1.0], (ticks, 1)),
     )  # fmt: skip
 
 

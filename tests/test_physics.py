@@ -234,7 +234,7 @@ def test_the_pretrained_teachers_walk_in_it(name):
     pytest.importorskip("onnxruntime")
     from rmedge.export import rollouts, teachers
 
-    assert list((teachers.cache() / "teachers").glob("*.whl")), "run: python -m rmedge.export teachers"
+    assert teachers.WHEEL.path.exists(), "run: python -m rmedge.export teachers"
     teacher = teachers.Teacher(ROBOT, name)
     count = len(COMMANDS)
     fleet = rollouts.Fleet(ROBOT, [physics.CALM] * count, teacher.kp, teacher.kd)
@@ -259,7 +259,7 @@ def test_a_second_robot_stands_and_walks_in_it(name, forward):
     pytest.importorskip("onnxruntime")
     from rmedge.export import teachers
 
-    if not list((teachers.cache() / "teachers").glob("*.whl")):
+    if not teachers.WHEEL.path.exists():
         pytest.skip("no teachers in the cache: python -m rmedge.export teachers")
     robot = robots.load("t1")
     teacher, world = teachers.Teacher(robot, name), physics.World(robot)
@@ -321,7 +321,7 @@ def test_a_robot_stands_in_every_physics(robot, name):
     pytest.importorskip("onnxruntime")
     from rmedge.export import teachers
 
-    if not list((teachers.cache() / "teachers").glob("*.whl")):
+    if not teachers.WHEEL.path.exists():
         pytest.skip("no teachers in the cache: python -m rmedge.export teachers")
     robot = robots.load(robot)
     teacher, world = teachers.Teacher(robot, "fastsac"), physics.World(robot, physics.PHYSICS[name])

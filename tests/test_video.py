@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("mujoco")
 pytest.importorskip("av")
 
 from rmedge import Bundle
+from rmedge.benchmarks import cli
+from rmedge.benchmarks.labelling import confusion, score
+from rmedge.benchmarks.statistics import clustered
 from rmedge.benchmarks.video import Drive, Stretch, drive, read_manifest, summary
 from rmedge.errors import InputError
+from rmedge.labels import LABELS
 
 CLIPS = Path(__file__).parents[2] / "shared" / "videos"
 
@@ -45,6 +50,50 @@ def test_summary_counts_by_view_beside_the_best_constant_answer() -> None:
 
 def test_a_real_walk_takes_the_robot_forward_on_its_feet() -> None:
     clip = "top_marche-manon.mp4"
-    driven = drive((Bundle.load("g1-mirror"), CLIPS / clip, read_manifest(CLIPS)[clip]))
-    assert driven.fell_at_s is None
+    (driven,) = drive((Bundle.load("g1-mirror"), ()), (CLIPS / clip, read_manifest(CLIPS)[clip]))
+    assert driven.system == "mirror" and driven.fell_at_s is None
     assert driven.displacement[0] > 0.3
+
+
+def test_a_confusion_sums_to_what_was_so_and_its_diagonal_to_what_was_right() -> None:
+    rng = np.random.default_rng(0)
+    truth, said = rng.choice(LABELS, 200).tolist(), rng.choice([*LABELS, "none"], 200).tolist()
+    told = confusion(truth, said)
+    counts = np.array(told["counts"])
+    assert counts.sum(1).tolist() == [truth.count(label) for label in told["labels"]]
+    assert counts.sum(0).tolist() == [said.count(word) for word in told["said"]]
+    row = score(truth, said, [str(n // 4) for n in range(200)])
+    right = sum(counts[told["labels"].index(w), told["said"].index(w)] for w in told["labels"])
+    assert row["right"] == right == sum(mine["right"] for mine in row["by_label"].values())
+    assert row["macro_average"] == pytest.approx(np.mean([m["accuracy"] for m in row["by_label"].values()]))
+    assert row["interval"][0] < row["accuracy"] < row["interval"][1]
+    assert told["said"][-1] == "none" and told["labels"] == [x for x in LABELS if x in truth]
+
+
+def test_copies_within_a_cluster_say_no_more_than_one_sample() -> None:
+    """The law of the clustered bootstrap: ten equal parts of a clip are one clip."""
+    once = np.random.default_rng(1).random(20)
+    many = np.repeat(once, 10)
+    names = [f"clip {n:02d}" for n in range(20)]
+    alone = clustered(names, lambda rows: float(once[rows].mean()))
+    parts = clustered(np.repeat(names, 10).tolist(), lambda rows: float(many[rows].mean()))
+    naive = clustered([str(n) for n in range(200)], lambda rows: float(many[rows].mean()))
+    assert parts == pytest.approx(alone)
+    assert parts[1] - parts[0] > 2 * (naive[1] - naive[0])
+    spread = 1.96 * once.std() / np.sqrt(len(once))
+    assert alone == pytest.approx((once.mean() - spread, once.mean() + spread), abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "expected a folder of clips or --synthetic N, got neither"),
+        (["--synthetic", "3"], "expected the recipe's folder, got none"),
+        (["--synthetic", "3", "--work", "nowhere"], "expected the recipe's folder with repertoire.npz"),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_runs(
+    given: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["eval", "video", *given]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())

@@ -1,0 +1,74 @@
+"""The stopwatch: from frame to command, one clip after another, alone in the process."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Callable, Sequence
+
+import numpy as np
+
+from rmedge.benchmarks.follower import team
+from rmedge.benchmarks.painted import FIRST_SEED, VIEWS, Terms
+from rmedge.benchmarks.playing import Reel, play
+from rmedge.benchmarks.statistics import summary
+from rmedge.trace import STAGES, Trace
+
+__all__ = ["CLIPS", "clock", "frames_ns", "watching_ns"]
+
+CLIPS = 20  # of 40 frames: more than the 662 that establish a p99
+WARM_UP = -1  # the clip before the first
+SEEN = [STAGES.index(stage) for stage in ("preprocess", "encode")]
+
+
+def frames_ns(trace: Trace, every: int) -> np.ndarray:
+    """(frames,) compute of the ticks on which a frame came, whatever stage it was in [ns].
+
+    That is from the frame to its command, and the nine writes after it, which cost little.
+    """
+    return trace.compute_ns[::every]
+
+
+def watching_ns(trace: Trace, every: int) -> np.ndarray:
+    """(frames,) of these, until the frame was understood [ns]."""
+    return trace.spent_ns[::every, SEEN].sum(1)
+
+
+def clock(
+    terms: Terms, clips: int = CLIPS, progress: Callable[[float], None] = lambda done: None
+) -> dict[str, Any]:
+    """System -> quantiles of frame to command and of understanding a frame [us], and of a whole clip [s].
+
+    One thread each: what runs beside this process is held to one core. The systems take turns clip by
+    clip, so that what else the machine does meets all of them.
+    """
+    from rmedge.export.clips import film
+
+    spent: dict[str, list[tuple[np.ndarray, np.ndarray, float]]] = {}
+    for number in range(WARM_UP, clips):
+        view = VIEWS[number % len(VIEWS)]
+        take = film(
+            FIRST_SEED - 2 - number, terms.repertoire, view, terms.seconds, held_out=True, steady=True
+        )
+        for name, follower in team(terms.bundle, terms.beside, _one_core()).items():
+            reel = Reel(take.unsqueezed(), take.rate_hz)
+            trace = play(follower, reel, terms.bundle.robot, terms.seconds).trace
+            every = max(1, round(follower.encoder.period_ns / follower.policy.period_ns))
+            if number != WARM_UP:
+                row = frames_ns(trace, every), watching_ns(trace, every), float(trace.compute_ns.sum() / 1e9)
+                spent.setdefault(name, []).append(row)
+        progress((number + 1) / clips)
+    return {name: _row(runs) for name, runs in spent.items()}
+
+
+def _one_core() -> str:
+    """The last of those that this process may use."""
+    return str(max(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ""
+
+
+def _row(runs: Sequence[tuple[np.ndarray, np.ndarray, float]]) -> dict[str, Any]:
+    frames, watching, clips = zip(*runs)
+    return {
+        "frame": summary(np.concatenate(frames)),
+        "understanding": summary(np.concatenate(watching)),
+        "clip_s": {"count": len(clips), "p50": float(np.median(clips)), "max": float(max(clips))},
+    }

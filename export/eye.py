@@ -1,0 +1,35 @@
+"""The eye: the first half of a network that was trained on photographs, frozen."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from rmedge.export.watchers import imagenet
+
+__all__ = ["FAR", "NEAR", "Eye"]
+
+NEAR, FAR = (40, 8), (112, 16)  # channels, and pixels a cell, of the two depths that are used
+NEAR_STAGE, FAR_STAGE = 2, 4
+
+
+class Eye(nn.Module):
+    """Pictures (B, 3, H, W) in -1 .. 1 to maps (B, 40, H/8, W/8) and (B, 112, H/16, W/16).
+
+    EfficientNet-Lite0 (Tan & Le 2019) up to a sixteenth of the resolution, with published ImageNet weights.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        network = imagenet.load()
+        self.stem, self.stages = network.stem, network.stages[: FAR_STAGE + 1]
+        self.eval().requires_grad_(False)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = F.relu6(self.stem(x))
+        for number, stage in enumerate(self.stages):
+            x = stage(x)
+            if number == NEAR_STAGE:
+                near = x
+        return near, x
