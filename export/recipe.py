@@ -61,7 +61,7 @@ FULL = {
     "g1": Effort(
         teacher_shards=40, autoencoder_steps=6000, readout_steps=2500, composer_steps=2000, first_shards=16,
         round_shards=12, rounds=4, round_steps=2000, final_steps=9000, consistency_steps=3000, clips=6144,
-        held_out_clips=640, encoder_steps=1800, world=True, compare=True,
+        held_out_clips=640, encoder_steps=4000, world=True, compare=True,
     ),
     # no gestures, so fewer motions
     "t1": Effort(

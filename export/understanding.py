@@ -63,12 +63,12 @@ class Look(nn.Module):
         self.far = nn.Sequential(nn.BatchNorm2d(FAR[0]), nn.Conv2d(FAR[0], 48, 1))
         self.motion = nn.Sequential(_convolution(2, 24, 3, 2), _convolution(24, 32, 3, 2))
         self.mix = nn.Sequential(_convolution(128, 64, 1), _convolution(64, 96, 3))
-        self.drop = nn.Dropout2d(0.15)
+        self.drop = nn.Dropout2d(0.05)
         self.where = nn.Conv2d(96, HEADS, 1)
         self.coarse = nn.Sequential(nn.Conv2d(96, 12, 1), nn.ReLU(), nn.Flatten())
         self.tall = nn.Linear(96, 1)
         size = HEADS * (96 + CELLS**2) + 12 * CELLS**2
-        self.outlet = nn.Sequential(nn.Linear(size, VIEW), nn.ReLU(), nn.Dropout(0.3))
+        self.outlet = nn.Sequential(nn.Linear(size, VIEW), nn.ReLU(), nn.Dropout(0.1))
         steps = (torch.arange(CELLS) + 0.5) / CELLS
         grid = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), -1).flip(-1).flatten(0, 1)
         self.register_buffer("grid", grid, persistent=False)  # (cells, 2) x and y
@@ -241,7 +241,7 @@ def _word_loss(
     """How far the memory is from the word, the pace, the gesture, the facing and the intent."""
     where = memory.device
     nobody = true["view"] == VIEWS.index("nobody")
-    weight = 1 - 0.5 * true["fresh"].float()  # nobody can know at once that something has changed
+    weight = 1 - 0.7 * true["fresh"].float()  # nobody can know at once that something has changed
     word = torch.where(nobody, len(LABELS), true["label"])
     named = (F.cross_entropy(network.judge(memory).float(), word, reduction="none") * weight).mean()
     there = weight * ~nobody / len(weight)
