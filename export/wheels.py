@@ -9,7 +9,7 @@ import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
-from functools import cache as remembered
+from functools import lru_cache
 from pathlib import Path
 
 from rmedge.errors import AbsentError, IntegrityError
@@ -88,7 +88,7 @@ class Wheel:
             os.replace(fetched, self.path)
 
 
-@remembered
+@lru_cache(maxsize=None)  # Python 3.8 has no functools.cache
 def _sha256(path: Path, modified_ns: int) -> str:
     """Once a process and file: a photograph is read from the same wheel many times."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
