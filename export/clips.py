@@ -77,7 +77,6 @@ class Clips:
     asked: np.ndarray  # (N, T, 3) what the robot should do [m/s, m/s, rad/s]
     label: np.ndarray  # (N, T)
     gesture: np.ndarray  # (N, T)
-    z: np.ndarray  # (N, T, Z)
     facing: np.ndarray  # (N, T, 2)
     body: np.ndarray  # (N, T, LANDMARKS, 2) nan where the actor is not in the picture
     view: np.ndarray  # (N,) index into VIEWS
@@ -277,7 +276,7 @@ def _shard(job: tuple[Repertoire, range, bool, FilePath]) -> None:
         kept["facing"].append(take.facing)
         kept["body"].append(take.body)
         kept["view"].append(np.array(VIEWS.index(take.view)))
-        for name in ("asked", "label", "gesture", "z"):
+        for name in ("asked", "label", "gesture"):
             kept[name].append(getattr(take.act, name))
     partial = path.with_suffix(".partial.npz")
     np.savez(partial, **{name: np.array(value) for name, value in kept.items()})  # type: ignore[arg-type]

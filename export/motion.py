@@ -190,10 +190,6 @@ class Library:
         distance = np.linalg.norm((self.velocity[mine] - velocity) / np.array(scale), axis=1)
         return mine[np.argsort(distance)[:count]]
 
-    def prototype(self, velocity: np.ndarray) -> np.ndarray:
-        """(Z,) the intent of moving at a velocity (3,): the mean of the first gait's nearest segments."""
-        return self.z[self.nearest(velocity)].mean(0)
-
 
 def encode(model: MotionAutoencoder, ticks: Ticks, firsts: np.ndarray) -> np.ndarray:
     """Intents (N, Z) of the windows that start at ``firsts``."""

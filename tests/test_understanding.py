@@ -105,7 +105,6 @@ def held_out(count=60):
         near=np.zeros((count, frames, 40, 12, 12), np.int8),
         far=np.zeros((count, frames, 112, 6, 6), np.int8),
         flow=np.zeros((count, frames, 2, 48, 48), np.int8),
-        z=np.zeros((count, frames, motion.Z)),
         facing=np.zeros((count, frames, 2), np.float32),
         body=rng.uniform(0.2, 0.8, (count, frames, LANDMARKS, 2)).astype(np.float32),
         asked=rng.normal(0, 0.4, (count, frames, 3)),
