@@ -7,14 +7,17 @@ from typing import Sequence
 
 from rmedge import __version__
 from rmedge.benchmarks import eval as evaluation
-from rmedge.benchmarks import run
+from rmedge.benchmarks import realtime, run, soak
 from rmedge.cli import command
 
 __all__ = ["main"]
 
 EXAMPLES = """examples:
   rmedge-bench eval policy  does it walk, and how well beside its teachers
+  rmedge-bench eval faults  what becomes of it when parts break
   rmedge-bench run          what a tick costs here, and how much of it is onnxruntime
+  rmedge-bench realtime     how punctual its two processes are here
+  rmedge-bench soak         whether it drifts or leaks in a million ticks
 """
 
 
@@ -22,5 +25,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns its exit code."""
     parser = command.Parser("rmedge-bench", "Measures what rmedge costs and what it can do.", EXAMPLES)
     parser.add_argument("--version", action="version", version=f"rmedge {__version__}")
-    parser.verbs(run, evaluation)
+    parser.verbs(run, realtime, soak, evaluation)
     return command.guard(parser.run, sys.argv[1:] if argv is None else argv)

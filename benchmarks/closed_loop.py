@@ -94,7 +94,7 @@ def _mirror(bundle: Bundle) -> tuple[Mirror, Any]:
     """A bundle's mirror, and the policy that it came with."""
     if bundle.sha256 not in _mirrors:
         mirror = load(bundle)
-        _mirrors[bundle.sha256] = mirror, mirror.policy
+        _mirrors[bundle.sha256] = mirror, mirror.pilot.policy
     return _mirrors[bundle.sha256]
 
 
@@ -153,7 +153,7 @@ def _run(mirror: Mirror, policy: Any, cell: Cell, seconds: float) -> Recording:
     body, perturbation = mirror.bundle.robot, cell.perturbation
     model = None if perturbation.roughness_m else _model(body.name, cell.physics)
     robot = _started(SimActuator(body, choose(cell.physics), perturbation, model), cell.seed)
-    mirror.policy = Withheld(policy, cell.withholding, cell.seed)  # type: ignore[assignment]
+    mirror.pilot.policy = Withheld(policy, cell.withholding, cell.seed)  # type: ignore[assignment]
     recorder = Recorder(robot)
     trace = Loop(NullCamera(), mirror, robot).run(seconds, seed=cell.seed, on_tick=recorder)
     if trace.stop_reason == "interrupted":

@@ -1,4 +1,4 @@
-"""Evaluate in closed loop: the policy on commands, or the whole bundle on labelled videos."""
+"""Evaluate in closed loop: the policy on commands, the bundle on labelled videos, all of it under faults."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ EXAMPLES = """examples:
   rmedge-bench eval policy --bundle mine/ --sweep delay --write
   rmedge-bench eval policy --ray            over Ray; --ray HOST:PORT for a cluster of yours
   rmedge-bench eval apart                   is waving told from walking, one gait from the other
+  rmedge-bench eval faults --faults 100     break camera, encoder, policy, robot and boards while it walks
+  rmedge-bench eval faults --realtime 20    kill and freeze its processes, in real time
   rmedge-bench eval video clips/            every clip of clips/manifest.csv, with a robot behind it
   rmedge-bench eval video --synthetic 300 --work build/work --page report.html
   rmedge-bench eval video clips/ --synthetic 300 --work build/work --beside pose-velocity
@@ -82,22 +84,33 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--beside", action="append", default=[], choices=BESIDE,
         help="another way from pictures to motion, on the same clips; may be repeated",
     )  # fmt: skip
+    faults = suite("faults", help="break each part while the robot walks, and count what falls")
+    faults.add_argument("--faults", type=command.whole, default=1100, help="to inject, one a trial (1100)")
+    faults.add_argument("--seed", type=int, default=0, help="of what breaks, when and for how long (0)")
+    faults.add_argument(
+        "--work", type=Path, metavar="FOLDER", help="for the boards of a trial (where temporary files go)"
+    )
+    faults.add_argument(
+        "--realtime", type=command.positive, metavar="SECONDS",
+        help="of each run: break the processes themselves instead, in real time",
+    )  # fmt: skip
     for closed_loop in (policy, apart):
         closed_loop.add_argument(
             "--perturbed", action="store_true", help="pushes, friction, mass, gains, delay and noise"
         )
-    for closed_loop in (policy, video):
+    for closed_loop in (policy, video, faults):
         closed_loop.add_argument(
             "--out", type=Path, metavar="FILE.json", help="write the JSON object there, too"
         )
+    for closed_loop in (policy, video):
         closed_loop.add_argument("--page", type=Path, metavar="FILE.html", help="write a page with plots")
-    for closed_loop in (policy, apart, video):
+    for closed_loop in (policy, apart, video, faults):
         where = closed_loop.add_mutually_exclusive_group()
         where.add_argument("--processes", type=command.whole, help="on this machine (one a processor)")
         where.add_argument(
             "--ray", nargs="?", const="local", metavar="ADDRESS", help="over a Ray cluster, or a local one"
         )
-    for any_suite in (policy, apart, video):
+    for any_suite in (policy, apart, video, faults):
         any_suite.add_argument(
             "--bundle", default=command.BUNDLE, help="a shipped name, directory or .rmedge file"
         )
@@ -105,9 +118,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Evaluate, as tables or one JSON object."""
+    """Evaluate, as tables or one JSON object; 1 where a claim does not hold."""
     from rmedge import Bundle
-    from rmedge.benchmarks import tables, video_tables
+    from rmedge.benchmarks import fault_tables, tables, video_tables
     from rmedge.cli import terminal
 
     bundle = Bundle.load(args.bundle)
@@ -117,7 +130,8 @@ def main(args: argparse.Namespace) -> int:
             show(100 * done, 100.0, args.suite)
 
         try:
-            told = {"policy": policy, "apart": apart, "video": video}[args.suite](bundle, args, advance)
+            suites = {"policy": policy, "apart": apart, "video": video, "faults": faults}
+            told = suites[args.suite](bundle, args, advance)
         except ModuleNotFoundError as error:
             raise AbsentError(
                 f'eval: expected {error.name}, got none; pip install "rmedge[cpu,sim]"'
@@ -126,11 +140,15 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         terminal.emit(told)
     else:
-        tell = {"policy": tables.show_policy, "apart": tables.show_apart, "video": video_tables.show_video}
+        tell = {
+            "policy": tables.show_policy, "apart": tables.show_apart, "video": video_tables.show_video,
+            "faults": fault_tables.show_processes if args.suite == "faults" and args.realtime
+            else fault_tables.show_faults,
+        }  # fmt: skip
         tell[args.suite](told)
     if args.suite != "apart":
         _keep(told, args)
-    return 0
+    return 0 if all(row["holds"] for row in told.get("claims", ())) else 1
 
 
 def policy(bundle: Bundle, args: argparse.Namespace, advance: Callable[[float], None]) -> dict[str, Any]:
@@ -185,6 +203,28 @@ def apart(bundle: Bundle, args: argparse.Namespace, advance: Callable[[float], N
     comparisons = told_apart.evaluate(bundle, args.seeds, args.seconds, args.perturbed, _pool(args), advance)
     each = [{**asdict(comparison), "right": comparison.right} for comparison in comparisons]
     return {**told_apart.summary(comparisons), "comparisons": each, "context": machine}
+
+
+def faults(bundle: Bundle, args: argparse.Namespace, advance: Callable[[float], None]) -> dict[str, Any]:
+    """What became of every fault, and whether what must hold does."""
+    from rmedge.benchmarks import kills, ordeal, toll
+    from rmedge.benchmarks.context import context
+    from rmedge.benchmarks.faults import plan
+
+    _writable(args)
+    if args.work and not args.work.is_dir():
+        raise UsageError(f"--work: expected a directory, got {str(args.work)!r}; make it first")
+    told = {"command": _command(), "context": context(), "seed": args.seed}
+    if args.realtime:
+        return {**kills.evaluate(args.bundle, args.realtime, args.seed, advance), **told}
+    blows = plan(args.seed, args.faults, joints=len(bundle.joint_names))
+    outcomes = ordeal.evaluate(bundle, blows, _pool(args), advance, args.work)
+    return {
+        **toll.summary(outcomes),
+        "outcomes_each": [asdict(outcome) for outcome in outcomes],
+        "stop_reason": "" if len(outcomes) == len(blows) else "interrupted",
+        **told,
+    }
 
 
 def video(bundle: Bundle, args: argparse.Namespace, advance: Callable[[float], None]) -> dict[str, Any]:
@@ -247,10 +287,10 @@ def _writable(args: argparse.Namespace) -> None:
     from rmedge.benchmarks import sheet
 
     for flag in ("out", "page"):
-        path = getattr(args, flag)
+        path = getattr(args, flag, None)
         if path and not path.parent.is_dir():
             raise UsageError(f"--{flag}: expected a file in a directory that exists, got {str(path)!r}")
-    if args.page:
+    if getattr(args, "page", None):
         sheet.needed()
 
 
@@ -287,7 +327,7 @@ def _keep(told: dict[str, Any], args: argparse.Namespace) -> None:
 
     if args.out:
         args.out.write_text(json.dumps(terminal.plain(told), allow_nan=False) + "\n", encoding="utf-8")
-    if args.page:
+    if getattr(args, "page", None):
         {"policy": page, "video": video_page}[args.suite].write(terminal.plain(told), args.page)
     if (
         args.suite == "policy"

@@ -49,7 +49,7 @@ def commanded(follower: Any, now_ns: int) -> np.ndarray:
     if hasattr(follower, "velocity"):
         return np.asarray(follower.velocity(now_ns), float)
     if hasattr(follower, "reading"):
-        return follower.reading.of(follower.wanted(now_ns)).velocity
+        return follower.reading.of(follower.pilot.wanted(now_ns)).velocity
     return np.full(3, np.nan)
 
 

@@ -186,4 +186,4 @@ def _act(mirror: runtimes.Mirror, bundle: Bundle, z: np.ndarray) -> Callable[[],
     """One policy call at rest."""
     still = np.zeros_like(bundle.default_pose)
     state = RobotState(bundle.default_pose, still, np.zeros(3), np.array([0.0, 0.0, -1.0]), 0)
-    return lambda: mirror.policy.act(state, z)
+    return lambda: mirror.pilot.policy.act(state, z)

@@ -152,18 +152,18 @@ def lead(terms: Terms, act: Act, seed: int) -> Recording:
     """The teachers' own motion for what an actor does, from the start of this seed."""
     mirror = team(terms.bundle)[OWN]
     motions = _motions(terms, act)
-    teacher = TeacherPolicy(troupe_of(terms.bundle.robot.name), motions[0], mirror.policy.period_ns)
+    teacher = TeacherPolicy(troupe_of(terms.bundle.robot.name), motions[0], mirror.pilot.policy.period_ns)
 
     def follow(now_s: float) -> None:
         teacher.motion = motions[_frame(now_s, len(motions))]
 
-    policy, mirror.policy = mirror.policy, teacher
+    policy, mirror.pilot.policy = mirror.pilot.policy, teacher
     mirror.follow(terms.bundle.intent.stand)  # no picture, and nothing that the teacher listens to
     try:
         seconds = len(motions) / _frame_hz()
         return play(mirror, NullCamera(), terms.bundle.robot, seconds, seed, before=follow).recording
     finally:
-        mirror.policy = policy
+        mirror.pilot.policy = policy
         mirror.follow(None)
 
 

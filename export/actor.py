@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from rmedge.runtimes.painter import Capsule
 __all__ = ["LANDMARKS", "Actor", "Path", "Pose", "gesturing", "human_gait", "robot_gait"]
 
 Colour = tuple[int, int, int]
+Link = Callable[[np.ndarray, np.ndarray, float, float, Colour], Capsule]
 BONES = ("hip", "knee", "ankle", "toe", "chest", "shoulder", "elbow", "wrist", "neck", "crown")
 PAIRED = ("shoulder", "elbow", "wrist", "knee", "ankle")
 LANDMARKS = 3 + 2 * len(PAIRED)
@@ -72,6 +74,7 @@ class Actor:
     coat: float = 0.0  # [m] that a coat or skirt hangs below the hip
     backpack: Colour | None = None
     hat: bool = False
+    locks: float = 0.04  # [m] that the hair falls behind the head
 
     @classmethod
     def random(cls, rng: np.random.Generator) -> Actor:
@@ -96,6 +99,7 @@ class Actor:
             trousers=trousers, shoes=shoes, skin=skin_colour, hair=hair, legs=rng.uniform(0.46, 0.53),
             shoulders=rng.uniform(0.09, 0.125), coat=rng.uniform(0.1, 0.4) if rng.random() < 0.2 else 0.0,
             backpack=cloth() if rng.random() < 0.15 and not silhouette else None, hat=rng.random() < 0.2,
+            locks=rng.uniform(0.12, 0.25) if rng.random() < 0.25 else rng.uniform(0.03, 0.08),
         )  # fmt: skip
 
     @property
@@ -179,13 +183,7 @@ class Actor:
             link(hip[0], hip[1], 0.06, 0.06, self.trousers),
             link(chest, neck, 0.03, 0.03, self.skin),
             link(neck + 0.4 * (crown - neck), crown, 0.042, 0.048, self.skin),
-            link(
-                crown - np.array([0.012, 0, -0.008]),
-                crown - np.array([0.03, 0, 0.02]),
-                0.048,
-                0.045,
-                self.hair,
-            ),
+            *self._hair_and_eyes(link, neck, crown),
         ]
         if self.coat:
             fall = np.array([0.0, 0.0, -self.coat])
@@ -209,6 +207,18 @@ class Actor:
                 link(wrist[n], wrist[n] + 0.25 * (wrist[n] - elbow[n]), 0.021, 0.018, self.skin),
             ]
         return parts
+
+    def _hair_and_eyes(self, link: Link, neck: np.ndarray, crown: np.ndarray) -> list[Capsule]:
+        """What tells the back of a head from its front."""
+        wide = 0.045 * self.height * self.girth  # [m] the head's radius
+        ahead, aside, up = np.eye(3)
+        brow = neck + 0.72 * (crown - neck) + 0.85 * wide * ahead
+        shade: Colour = tuple(c // 2 for c in self.skin)  # type: ignore[assignment]
+        above, behind = 0.02 * up - 0.012 * ahead, -self.locks * up - 0.035 * ahead
+        return [
+            link(crown + above, crown + behind, 0.047, 0.044, self.hair),
+            link(brow + 0.45 * wide * aside, brow - 0.45 * wide * aside, 0.006, 0.006, shade),
+        ]
 
 
 def _limb(pitch: np.ndarray, roll: np.ndarray) -> np.ndarray:

@@ -120,7 +120,8 @@ def egocentric(
     pitch, offset = rng.uniform(-0.5, 0.1), rng.normal(0, 0.08)
     steadiness = rng.choice([0.1, 0.6, 1.0], p=[0.25, 0.35, 0.4])  # a gimbal, a careful hand, a head
     swing = hip[:, 0]
-    speed = np.hypot(path.velocity[:, 0], path.velocity[:, 1])
+    # who turns on the spot steps, too: as `human_gait` has it
+    speed = np.hypot(path.velocity[:, 0], path.velocity[:, 1]) + 0.25 * np.abs(path.velocity[:, 2])
     running = np.clip((speed - 1.6) / 0.5, 0, 1)
     bob = 0.04 * np.minimum(speed, 2) * np.abs(swing) / max(float(np.abs(swing).max()), 0.2)
     bob = steadiness * bob * (1 + 1.5 * running)

@@ -8,44 +8,36 @@ nobody is there.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, fields
-from multiprocessing import get_context
-from pathlib import Path as FilePath
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
-from torch.nn import functional as F
 
 from rmedge.export.actor import LANDMARKS, Actor, Path, Pose, gesturing, human_gait, robot_gait
 from rmedge.export.acts import FRAME_HZ, Act, Repertoire
 from rmedge.export.camerawork import egocentric, third_person
-from rmedge.export.eye import Eye
 from rmedge.export.places import develop, room
 from rmedge.manifest import ImageSpec
 from rmedge.runtimes.features import Features
 from rmedge.runtimes.painter import Capsule, View, paint
+from rmedge.runtimes.scenery import Room
 
-__all__ = ["FLOW_STEP", "IMAGE", "MAP_STEP", "VIEWS", "Clips", "Take", "film", "render"]
+__all__ = ["IMAGE", "VIEWS", "Take", "features_of", "film", "streams"]
 
-FRAMES = 30
-PIXELS = 112  # painted at this size, then seen at the encoder's
-MAP_STEP, FLOW_STEP = 4.0, 32.0  # what is seen is kept as int8 steps of 1/4 and 1/32
+FRAMES = 24
+PIXELS = 160  # painted at this size, as the encoder sees it
 IMAGE = ImageSpec(
     height=96,
     width=96,
     colour="rgb",
     motion="dis_flow",
-    feature_height=96,
-    feature_width=96,
+    feature_height=160,
+    feature_width=160,
     flow_scale=0.25,
 )
 VIEWS = ("third-person", "egocentric", "nobody")
 SHARES = (0.66, 0.28, 0.06)
-SHARD = 64  # clips a file
 HELD_OUT_SEEDS = 1 << 40  # apart from every seed that is trained on
 
 
@@ -60,30 +52,12 @@ class Take:
     facing: np.ndarray  # (T, 2) cosine and sine of the actor's heading seen from the camera, 0 0 if unseen
     body: np.ndarray  # (T, LANDMARKS, 2) where the actor's joints are [share of width and height], or nan
     aspect: float  # width by height of what the camera saw, before it was squeezed to a square
+    squeeze: float  # share of the width that a length covers, over that of the height; bars count
 
     def unsqueezed(self) -> list[np.ndarray]:
         """The pictures as the camera saw them, (PIXELS, PIXELS * aspect, 3)."""
         size = (round(PIXELS * self.aspect), PIXELS)
         return [cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR) for picture in self.pictures]
-
-
-@dataclass(frozen=True)
-class Clips:
-    """What the encoder learns from: what its frozen eye sees of every frame, and what is true of it."""
-
-    near: np.ndarray  # (N, T, 40, 12, 12) int8, steps of 1/4
-    far: np.ndarray  # (N, T, 112, 6, 6) int8, steps of 1/4
-    flow: np.ndarray  # (N, T, 2, 48, 48) int8, steps of 1/32
-    asked: np.ndarray  # (N, T, 3) what the robot should do [m/s, m/s, rad/s]
-    label: np.ndarray  # (N, T)
-    gesture: np.ndarray  # (N, T)
-    facing: np.ndarray  # (N, T, 2)
-    body: np.ndarray  # (N, T, LANDMARKS, 2) nan where the actor is not in the picture
-    view: np.ndarray  # (N,) index into VIEWS
-
-    def part(self, first: int, last: int | None) -> Clips:
-        """Some of them."""
-        return Clips(**{name: value[first:last] for name, value in vars(self).items()})
 
 
 def film(
@@ -94,6 +68,7 @@ def film(
     held_out: bool = False,
     steady: bool = False,
     script: list[tuple[float, np.ndarray, int]] | None = None,
+    place: Room | None = None,
 ) -> Take:
     """One clip; a function of its arguments alone.
 
@@ -102,6 +77,7 @@ def film(
         held_out: with actors, cameras and backgrounds that training never uses.
         steady: one motion for the whole clip.
         script: what is done instead of what would be drawn: seconds, velocity (3,), gesture.
+        place: where it is filmed; drawn when None.
     """
     rng = np.random.default_rng(seed + HELD_OUT_SEEDS if held_out else seed)
     view = str(rng.choice(VIEWS, p=SHARES)) if view is None else view
@@ -116,8 +92,7 @@ def film(
     period_s = slow / FRAME_HZ
     path = Path.along(act.velocity, period_s, rng.uniform(-math.pi, math.pi))
     pose = _pose(rng, repertoire, actor, act, period_s)
-    kept = repertoire.photographs[repertoire.held_out == held_out]
-    place = room(rng, kept, held_out)
+    place = place or somewhere(rng, repertoire, held_out)
     facing = np.zeros((len(act.velocity), 2), np.float32)
     body = np.full((len(act.velocity), LANDMARKS, 2), np.nan, np.float32)
     shapes: list[list[Capsule]] = [[] for _ in range(len(act.velocity))]
@@ -144,7 +119,15 @@ def film(
             shapes = _thing(rng, len(shapes))
     pictures, moved = _paint(rng, place.draw, views, shapes)
     aspect = views[0].focal[1] / views[0].focal[0]
-    return Take(pictures, FRAME_HZ, view, act, facing, moved(body).astype(np.float32), aspect)
+    wide, high = moved(np.ones(2)) - moved(np.zeros(2))
+    return Take(
+        pictures, FRAME_HZ, view, act, facing, moved(body).astype(np.float32), aspect, wide / high / aspect
+    )
+
+
+def somewhere(rng: np.random.Generator, repertoire: Repertoire, held_out: bool) -> Room:
+    """A room, with the photographs of that world on its walls."""
+    return room(rng, repertoire.photographs[repertoire.held_out == held_out], held_out)
 
 
 def _pose(rng: np.random.Generator, repertoire: Repertoire, actor: Actor, act: Act, period_s: float) -> Pose:
@@ -224,65 +207,6 @@ def _paint(
     return pictures, moved
 
 
-def render(
-    repertoire: Repertoire,
-    count: int,
-    folder: FilePath,
-    seed: int,
-    held_out: bool = False,
-    progress: Callable[[float], None] = lambda done: None,
-) -> Clips:
-    """``count`` clips, on all cores, in shards that are kept in ``folder`` and read again."""
-    jobs = [
-        (repertoire, range(seed + first, seed + min(first + SHARD, count)), held_out,
-         folder / f"clips-{seed + first:07d}.npz")
-        for first in range(0, count, SHARD)
-    ]  # fmt: skip
-    missing = [job for job in jobs if not job[-1].exists()]
-    if missing:
-        folder.mkdir(parents=True, exist_ok=True)
-        workers = min(len(missing), os.cpu_count() or 1)
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for done, _ in enumerate(pool.map(_shard, missing), 1):
-                progress(done / len(missing))
-    return _read([job[-1] for job in jobs], count)
-
-
-def _read(paths: list[FilePath], count: int) -> Clips:
-    """All shards as one; they are too large to be held twice."""
-    whole: dict[str, np.ndarray] = {}
-    first = 0
-    for path in paths:
-        with np.load(path, allow_pickle=False) as arrays:
-            for name in arrays.files:
-                part = arrays[name]
-                if name not in whole:
-                    whole[name] = np.empty((count, *part.shape[1:]), part.dtype)
-                whole[name][first : first + len(part)] = part
-        first += len(part)
-    return Clips(**whole)
-
-
-def _shard(job: tuple[Repertoire, range, bool, FilePath]) -> None:
-    repertoire, seeds, held_out, path = job
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    eye = Eye()
-    kept: dict[str, list[np.ndarray]] = {name: [] for name in (f.name for f in fields(Clips))}
-    for seed in seeds:
-        take = film(seed, repertoire, held_out=held_out)
-        for name, value in seen_of(features_of(take), eye).items():
-            kept[name].append(value)
-        kept["facing"].append(take.facing)
-        kept["body"].append(take.body)
-        kept["view"].append(np.array(VIEWS.index(take.view)))
-        for name in ("asked", "label", "gesture"):
-            kept[name].append(getattr(take.act, name))
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **{name: np.array(value) for name, value in kept.items()})  # type: ignore[arg-type]
-    partial.replace(path)
-
-
 def features_of(take: Take) -> np.ndarray:
     """(T, 5, h, w) float32 what a camera's pictures are to the encoder."""
     period_ns = round(1e9 / take.rate_hz)
@@ -294,16 +218,3 @@ def streams(repertoire: Repertoire, count: int, seed: int) -> np.ndarray:
     """(count, T, 5, h, w) float16: held-out clips as a camera gives them to the whole encoder."""
     takes = (film(seed + n, repertoire, held_out=True) for n in range(count))
     return np.array([features_of(take).astype(np.float16) for take in takes])
-
-
-def seen_of(features: np.ndarray, eye: Eye) -> dict[str, np.ndarray]:
-    """What a frozen eye and the flow make of features (T, 5, h, w), in eight bits as it is kept."""
-    with torch.inference_mode():
-        given = torch.from_numpy(features)
-        near, far = eye(given[:, :3])
-        flow = F.avg_pool2d(given[:, 3:], 2)
-    steps = {"near": (near, MAP_STEP), "far": (far, MAP_STEP), "flow": (flow, FLOW_STEP)}
-    return {
-        name: np.clip(np.round(value.numpy() * step), -127, 127).astype(np.int8)
-        for name, (value, step) in steps.items()
-    }

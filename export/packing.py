@@ -22,16 +22,16 @@ from rmedge.robots import Robot
 
 __all__ = ["Parts", "pack"]
 
+FIRST_LAYERS = ("stem", "stages.0.0.look", "stages.0.0.narrow")
 # what suffers most from eight bits: the eye's first layers, the raw flow, where to look, the memory and the
 # verdicts. With the eye's first layers in INT8, too, the cosine of the intent fell from .99 to .96
 KEEP_FLOAT = (
-    "eye.stem.weight",
-    "eye.stages.0.0.look.weight",
-    "eye.stages.0.0.narrow.weight",
-    "look.motion.0.0.weight",
-    "look.where.weight",
-    "look.coarse.0.weight",
-    "look.tall.weight",
+    *(f"sight.{eye}.{layer}.weight" for eye in ("eye", "close.eye") for layer in FIRST_LAYERS),
+    "sight.wide.motion.0.0.weight",
+    "sight.wide.where.weight",
+    "sight.wide.coarse.0.weight",
+    "sight.wide.size.weight",
+    "sight.close.motion.0.0.weight",
     "remember.weight_hh_l0",
     "judge.weight",
     "pace.weight",

@@ -18,7 +18,17 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 import rmedge
 from rmedge import robots
 from rmedge.errors import UsageError
-from rmedge.export import acts, consistency, dagger, motion, photographs, teachers, understanding
+from rmedge.export import (
+    acts,
+    consistency,
+    dagger,
+    footage,
+    motion,
+    photographs,
+    sight,
+    teachers,
+    understanding,
+)
 from rmedge.export import clips as clip_maker
 from rmedge.export.composer import fit_composer
 from rmedge.export.denoiser import Chunks, Denoiser, Sampler, flow_loss, regression_loss
@@ -33,6 +43,7 @@ __all__ = ["FULL", "QUICK", "Effort", "make"]
 
 SEED = 20_000
 MANY = 10  # Euler steps of the many-step policy
+STILLS = 100_000  # the first seed of stills, after those of clips
 SHIPS = "naive-one-step"  # the variant that walks best, by `rmedge-bench eval policy --perturbed`
 
 
@@ -50,6 +61,8 @@ class Effort:
     round_steps: int
     final_steps: int
     consistency_steps: int
+    stills: int
+    sight_steps: int
     clips: int
     held_out_clips: int
     encoder_steps: int
@@ -60,20 +73,20 @@ class Effort:
 FULL = {
     "g1": Effort(
         teacher_shards=40, autoencoder_steps=6000, readout_steps=2500, composer_steps=2000, first_shards=16,
-        round_shards=12, rounds=4, round_steps=2000, final_steps=9000, consistency_steps=3000, clips=6144,
-        held_out_clips=640, encoder_steps=4000, world=True, compare=True,
+        round_shards=12, rounds=4, round_steps=2000, final_steps=9000, consistency_steps=3000, stills=49_152,
+        sight_steps=5000, clips=10_240, held_out_clips=640, encoder_steps=3000, world=True, compare=True,
     ),
     # no gestures, so fewer motions
     "t1": Effort(
         teacher_shards=10, autoencoder_steps=3000, readout_steps=1500, composer_steps=1500, first_shards=8,
-        round_shards=6, rounds=2, round_steps=1500, final_steps=4000, consistency_steps=1500, clips=768,
-        held_out_clips=128, encoder_steps=500, world=True, compare=False,
+        round_shards=6, rounds=2, round_steps=1500, final_steps=4000, consistency_steps=1500, stills=12_288,
+        sight_steps=600, clips=2048, held_out_clips=256, encoder_steps=1000, world=True, compare=False,
     ),
 }  # fmt: skip
 QUICK = Effort(
     teacher_shards=2, autoencoder_steps=150, readout_steps=200, composer_steps=100, first_shards=2,
-    round_shards=1, rounds=1, round_steps=100, final_steps=100, consistency_steps=50, clips=64,
-    held_out_clips=32, encoder_steps=40, world=False, compare=True,
+    round_shards=1, rounds=1, round_steps=100, final_steps=100, consistency_steps=50, stills=64,
+    sight_steps=6, clips=64, held_out_clips=32, encoder_steps=40, world=False, compare=True,
 )  # fmt: skip
 
 Advance = Callable[[float], None]
@@ -166,7 +179,7 @@ def train_parts(bench: Bench, robot: Robot, effort: Effort, seed: int) -> Parts:
     }
     policies = {name: sampler.eval() for name, sampler in policies.items()}
     with bench.stage("held-out clips for the whole encoder"):
-        streams = clip_maker.streams(repertoire, min(100, effort.held_out_clips), _held_out(seed))
+        streams = clip_maker.streams(repertoire, min(50, effort.held_out_clips), _held_out(seed))
     return Parts(robot, library, readout, policies, encoder, practice, streams, scores)
 
 
@@ -195,24 +208,35 @@ def make_repertoire(
 
 def train_encoder(
     bench: Bench, effort: Effort, seed: int, repertoire: acts.Repertoire
-) -> tuple[understanding.StreamingEncoder, clip_maker.Clips, clip_maker.Clips, dict[str, float]]:
+) -> tuple[understanding.StreamingEncoder, footage.Clips, footage.Clips, dict[str, float]]:
     """The encoder, clips of actors, rooms and cameras held out, those it learnt from, and how sure it is.
 
-    Its certainty is calibrated on clips that are neither.
+    It learns to see from stills, and to remember from clips that it has not seen before; its certainty is
+    calibrated on clips of the other kind.
     """
     work = bench.folder
+    with bench.stage("take stills") as advance:
+        stills = footage.snap(
+            repertoire, effort.stills, work / "stills", seed * 1000 + STILLS, progress=advance
+        )
+    with bench.stage("sight") as advance:
+        seeing = sight.fit_sight(
+            stills.tensors(), repertoire.composer.gestures, effort.sight_steps, work / "sight.pt", seed=seed,
+            progress=advance,
+        )  # fmt: skip
     with bench.stage("render clips") as advance:
-        clips = clip_maker.render(repertoire, effort.clips, work / "clips", seed * 1000, False, advance)
+        clips = footage.render(repertoire, seeing, effort.clips, work / "clips", seed * 1000, False, advance)
     with bench.stage("render held-out clips") as advance:
-        other = clip_maker.render(
-            repertoire, effort.held_out_clips, work / "held-out", _held_out(seed), True, advance
+        other = footage.render(
+            repertoire, seeing, effort.held_out_clips, work / "held-out", _held_out(seed), True, advance
         )
     half = effort.held_out_clips // 2
     proving, held_out = other.part(0, half), other.part(half, None)
     with bench.stage("streaming encoder") as advance:
         encoder = understanding.fit(
-            clips, repertoire.composer, effort.encoder_steps, work / "encoder.pt", seed=seed, progress=advance
-        )
+            clips, repertoire.composer, seeing, effort.encoder_steps, work / "encoder.pt", seed=seed,
+            progress=advance,
+        )  # fmt: skip
     return encoder, held_out, clips, understanding.calibrate(encoder, proving)
 
 

@@ -17,6 +17,7 @@ __all__ = ["Loss", "device", "train"]
 M = TypeVar("M", bound=nn.Module)
 Loss = Callable[[nn.Module, np.random.Generator], torch.Tensor]
 CHECKPOINT_EVERY = 500
+SLOWLY = 1 / 3
 
 
 def device() -> torch.device:
@@ -33,6 +34,7 @@ def train(
     ema: float = 0.999,
     seed: int = 0,
     bfloat16: bool = True,
+    slowly: str = "",
     progress: Callable[[float], None] = lambda done: None,
 ) -> M:
     """Minimise ``loss(model, rng)`` with AdamW, a short warm-up and a cosine decay.
@@ -40,13 +42,22 @@ def train(
     Batches and noise are functions of (seed, step) alone, and ``path`` holds a checkpoint, so a run
     that was interrupted goes on where it was and ends in the same weights.
 
+    Args:
+        slowly: weights whose names begin so, which others trained before, change at a third of the rate.
+
     Returns:
         The exponential moving average of the weights, in evaluation mode, on the CPU.
     """
     where = device()
     model = model.to(where)
     average = copy.deepcopy(model).requires_grad_(False)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-4)
+    groups: dict[float, list[nn.Parameter]] = {1.0: [], SLOWLY: []}
+    for name, weight in model.named_parameters():
+        groups[SLOWLY if slowly and name.startswith(slowly) else 1.0].append(weight)
+    optimiser = torch.optim.AdamW(
+        [{"params": weights, "share": share} for share, weights in groups.items() if weights],
+        lr=learning_rate, weight_decay=1e-4,
+    )  # fmt: skip
     start = 0
     if path.exists():
         saved = torch.load(path, map_location=where, weights_only=True)
@@ -60,7 +71,7 @@ def train(
     for step in range(start, steps):
         scale = min(1.0, (step + 1) / warm_up) * 0.5 * (1 + math.cos(math.pi * step / steps))
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate * max(scale, 0.01)
+            group["lr"] = learning_rate * group["share"] * max(scale, 0.01)
         torch.manual_seed(seed * 1_000_003 + step)
         with torch.autocast(where.type, torch.bfloat16, enabled=bfloat16):
             value = loss(model, np.random.default_rng((seed, step)))

@@ -1,8 +1,6 @@
 """The streaming encoder: a frame's features and a memory to a motion intent, and how sure it is.
 
-A frozen eye that photographs have trained sees the picture, a few convolutions see how it moves; a close
-look is taken at whoever is there, and a memory judges. Where somebody is, which way he faces and where his
-limbs are is asked for in training alone, so that the network looks at what matters; none of it is passed on.
+A `Sight` that has learnt to see says what every frame shows, and a memory judges.
 
 The network does not regress the intent: it says how probable each word for motion is, how fast one would
 move in each, and which gesture is made; the composer turns that into a point of the latent space. The
@@ -20,12 +18,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from rmedge.export.actor import LANDMARKS
 from rmedge.export.acts import FAST_FROM, way
-from rmedge.export.clips import FLOW_STEP, MAP_STEP, VIEWS, Clips
+from rmedge.export.clips import VIEWS
 from rmedge.export.composer import Composer
-from rmedge.export.eye import FAR, NEAR, Eye
+from rmedge.export.footage import Clips
 from rmedge.export.motion import GAITS
+from rmedge.export.sight import FLOW, SEEN, TOLERANCE, Sight
 from rmedge.export.teachers import FAST, STEADY
 from rmedge.export.training import train
 from rmedge.labels import LABELS
@@ -33,82 +31,41 @@ from rmedge.labels import LABELS
 __all__ = ["STATE", "StreamingEncoder", "calibrate", "constant", "fit", "intents", "score"]
 
 STATE = 192  # size of the encoder's memory
-VIEW = 192  # of what one frame shows
-CELLS = 12  # a side of the map that is looked at
-HEADS = 4  # places in it that are looked at closely; the first is where somebody is
 DECISION = 2.0  # how much the likeliest word draws the intent: 0 is the plain mean, large is the word alone
 STRETCH = 20  # frames of a clip that one training step sees
+NOISE = 0.15  # that is added to what is seen, as a share of its spread
 BLIND = 4  # the first frames have seen too little to be asked
-TOLERANCE = (0.2, 0.15, 0.25)  # contracts, section 2: success from pixels [m/s, m/s, rad/s]
 STAND = LABELS.index("stand")
-STEPS = {"near": MAP_STEP, "far": MAP_STEP, "flow": FLOW_STEP}  # that one is kept in
-
-
-def _convolution(before: int, after: int, size: int, stride: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(before, after, size, stride=stride, padding=size // 2, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(after), nn.ReLU())
-
-
-class Look(nn.Module):
-    """What an eye and the flow show of frames to views (B, VIEW), and where somebody is.
-
-    Near maps (B, 40, c, c), far maps (B, 112, c/2, c/2) and flow (B, 2, 4c, 4c), c = CELLS.
-    """
-
-    grid: torch.Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.near = nn.Sequential(nn.BatchNorm2d(NEAR[0]), nn.Conv2d(NEAR[0], 48, 1))
-        self.far = nn.Sequential(nn.BatchNorm2d(FAR[0]), nn.Conv2d(FAR[0], 48, 1))
-        self.motion = nn.Sequential(_convolution(2, 24, 3, 2), _convolution(24, 32, 3, 2))
-        self.mix = nn.Sequential(_convolution(128, 64, 1), _convolution(64, 96, 3))
-        self.drop = nn.Dropout2d(0.05)
-        self.where = nn.Conv2d(96, HEADS, 1)
-        self.coarse = nn.Sequential(nn.Conv2d(96, 12, 1), nn.ReLU(), nn.Flatten())
-        self.tall = nn.Linear(96, 1)
-        size = HEADS * (96 + CELLS**2) + 12 * CELLS**2
-        self.outlet = nn.Sequential(nn.Linear(size, VIEW), nn.ReLU(), nn.Dropout(0.1))
-        steps = (torch.arange(CELLS) + 0.5) / CELLS
-        grid = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), -1).flip(-1).flatten(0, 1)
-        self.register_buffer("grid", grid, persistent=False)  # (cells, 2) x and y
-
-    def forward(
-        self, near: torch.Tensor, far: torch.Tensor, flow: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The view, the place (B, 3) x, y and height [share of the picture], and its logits (B, cells)."""
-        far = F.interpolate(self.far(far), scale_factor=2.0)
-        seen = self.drop(self.mix(torch.cat([self.near(near), far, self.motion(flow)], 1)))
-        logits = self.where(seen).flatten(2)
-        attention = logits.softmax(-1)  # (B, heads, cells): a person is small and anywhere
-        close = attention @ seen.flatten(2).transpose(1, 2)  # (B, heads, channels)
-        view = self.outlet(torch.cat([close.flatten(1), attention.flatten(1), self.coarse(seen)], 1))
-        height = 0.1 + 1.3 * torch.sigmoid(self.tall(close[:, 0]))
-        return view, torch.cat([attention[:, 0] @ self.grid, height], 1), logits[:, 0]
 
 
 class StreamingEncoder(nn.Module):
     """Features (B, 5, h, w) and state (B, S) to intent (B, Z), certainty, presence (B, 1), next state."""
 
     temperature: torch.Tensor
+    middle: torch.Tensor
+    spread: torch.Tensor
 
-    def __init__(self, composer: Composer):
+    def __init__(self, composer: Composer, sight: Sight):
         super().__init__()
-        self.composer = composer.requires_grad_(False)
-        self.eye, self.look = Eye(), Look()
-        self.remember = nn.GRU(VIEW + 3, STATE, batch_first=True)
+        self.composer, self.sight = composer.requires_grad_(False), sight.requires_grad_(False)
+        self.drop = nn.Dropout(0.2)
+        self.remember = nn.GRU(SEEN, STATE, batch_first=True)
         self.judge = nn.Linear(STATE, len(LABELS) + 1)  # the words, and that nobody is there
         self.pace = nn.Linear(STATE, 3 * len(LABELS))  # the velocity, if it is that word
         self.gesture = nn.Linear(STATE, composer.gestures)
-        # asked for in training only
-        self.face, self.facing = nn.Linear(STATE, 2), nn.Linear(VIEW, 2)
-        self.limbs = nn.Linear(VIEW, 2 * LANDMARKS)
+        self.face = nn.Linear(STATE, 2)  # which way he faces: asked for in training only
         self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("middle", torch.zeros(SEEN))  # of what is seen, and how far it varies
+        self.register_buffer("spread", torch.ones(SEEN))
 
-    def memories(self, near: torch.Tensor, far: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-        """What is seen of whole clips (B, T, ...) to the state after every frame (B, T, S)."""
-        view, place, _ = self.look(near.flatten(0, 1), far.flatten(0, 1), flow.flatten(0, 1))
-        return self.remember(torch.cat([view, place], 1).unflatten(0, near.shape[:2]))[0]
+    def train(self, mode: bool = True) -> StreamingEncoder:
+        super().train(mode)
+        self.sight.eval()
+        return self
+
+    def memories(self, seen: torch.Tensor) -> torch.Tensor:
+        """What is seen of whole clips (B, T, SEEN) to the state after every frame (B, T, S)."""
+        return self.remember(self.drop((seen - self.middle) / self.spread))[0]
 
     def conclude(self, memory: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Intent (B, Z), certainty and presence (B, 1) of memories (B, S)."""
@@ -130,9 +87,8 @@ class StreamingEncoder(nn.Module):
         return intent, (drawn * words).sum(-1, keepdim=True), presence
 
     def forward(self, features: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        near, far = self.eye(features[:, :3])
-        view, place, _ = self.look(near, far, F.avg_pool2d(features[:, 3:], 2))
-        seen = torch.cat([view, place], 1)
+        flow = F.avg_pool2d(features[:, 3:], features.shape[-1] // FLOW)
+        seen = (self.sight(features[:, :3], flow) - self.middle) / self.spread
         input_weight, state_weight, input_bias, state_bias = self.remember.all_weights[0]
         from_input = F.linear(seen, input_weight, input_bias).chunk(3, -1)
         from_state = F.linear(state, state_weight, state_bias).chunk(3, -1)
@@ -144,22 +100,21 @@ class StreamingEncoder(nn.Module):
 
 
 def fit(
-    clips: Clips, composer: Composer, steps: int, path: Path, batch: int = 36, seed: int = 0,
+    clips: Clips, composer: Composer, sight: Sight, steps: int, path: Path, batch: int = 192, seed: int = 0,
     latents: np.ndarray | None = None, learning_rate: float = 2e-3,
     progress: Callable[[float], None] = lambda done: None,
 ) -> StreamingEncoder:  # fmt: skip
-    """Train on stretches of clips: the word, the pace, the gesture, the intent itself, and where to look.
+    """Train on stretches of clips: the word, the pace, the gesture and the intent itself.
 
     Args:
         latents: (M, T, Z) what a teacher says of the first M clips; the intent is drawn to it as well.
     """
     torch.manual_seed(seed)
-    model = StreamingEncoder(composer)
+    model = StreamingEncoder(composer, sight)
     goes, gait = (a.reshape(*clips.label.shape, *a.shape[1:]) for a in way(
         clips.asked.reshape(-1, 3).copy(), clips.label.ravel()))  # fmt: skip
     columns = {
-        **{name: torch.from_numpy(getattr(clips, name)) for name in STEPS},
-        "body": torch.from_numpy(clips.body.astype(np.float32)),
+        "seen": torch.from_numpy(clips.seen),
         "facing": torch.from_numpy(clips.facing),
         "label": torch.from_numpy(clips.label.astype(np.int64)),
         "goes": torch.from_numpy(goes.astype(np.float32)),
@@ -170,6 +125,9 @@ def fit(
     }
     taught = None if latents is None else torch.from_numpy(latents)
     length = min(STRETCH, clips.label.shape[1])
+    everything = columns["seen"].flatten(0, 1)[:: len(clips.label) // 500 + 1].float()
+    model.middle.copy_(everything.mean(0))
+    model.spread.copy_(everything.std(0) + 0.01)
 
     def loss(network: nn.Module, rng: np.random.Generator) -> torch.Tensor:
         assert isinstance(network, StreamingEncoder)
@@ -179,15 +137,12 @@ def fit(
         )
         first = int(rng.integers(clips.label.shape[1] - length + 1))
         true = {name: c[rows, first : first + length].to(where) for name, c in columns.items()}
-        seen = {name: true.pop(name).flatten(0, 1).float() / step for name, step in STEPS.items()}
-        view, found, logits = network.look(**seen)
-        memory = network.remember(torch.cat([view, found], 1).unflatten(0, (len(rows), length)))[0]
-        everything = {name: value.flatten(0, 1) for name, value in true.items()}
-        total = _look_loss(network, view, found, logits, everything)
+        seen = true.pop("seen").float()
+        memory = network.memories(seen + NOISE * network.spread * torch.randn_like(seen))
         late = {name: value[:, BLIND:].flatten(0, 1) for name, value in true.items()}
         memory = memory[:, BLIND:].flatten(0, 1)
         intent = network.conclude(memory)[0]
-        total = total + _word_loss(network, memory, intent, late)
+        total = _word_loss(network, memory, intent, late)
         if taught is not None:
             known = rows < len(taught)
             if known.any():
@@ -206,33 +161,6 @@ def _fresh(label: np.ndarray) -> np.ndarray:
 
 
 Truth = dict[str, torch.Tensor]
-
-
-def _place(body: torch.Tensor) -> torch.Tensor:
-    """(..., 3) the middle and the height of bodies (..., K, 2); nan where there is none."""
-    low, high = body.amin(-2), body.amax(-2)
-    height = (1.15 * (high - low)[..., 1:]).clamp(0.12, 1.4)
-    return torch.cat([(low + high) / 2, height], -1)
-
-
-def _look_loss(
-    network: StreamingEncoder, view: torch.Tensor, found: torch.Tensor, logits: torch.Tensor, true: Truth
-) -> torch.Tensor:
-    """How far a look is from where somebody is, which way he faces, and where his limbs are."""
-    place = _place(true["body"])
-    there = ~place.isnan().any(-1) & ((place[:, :2] > 0) & (place[:, :2] < 1)).all(-1)
-    if not there.any():
-        return 0.0 * found.sum()
-    view, found, logits, place = view[there], found[there].float(), logits[there].float(), place[there]
-    cell = (place[:, :2] * CELLS).long()
-    off = ((found[:, :2] - place[:, :2]) / 0.1).abs().mean() + (
-        found[:, 2:] / place[:, 2:]
-    ).log().abs().mean()
-    sought = F.cross_entropy(logits, cell[:, 1] * CELLS + cell[:, 0])
-    turned = (network.facing(view).float() - true["facing"][there]).square().sum(-1).mean()
-    body = (true["body"][there] - place[:, None, :2]) / place[:, None, 2:]
-    limbs = network.limbs(view).float().unflatten(-1, (LANDMARKS, 2))
-    return 0.3 * sought + 0.3 * off + turned + 4 * (limbs - body).abs().mean()
 
 
 def _word_loss(
@@ -270,7 +198,7 @@ def calibrate(model: StreamingEncoder, clips: Clips, batch: int = 32) -> dict[st
         The temperature, and the expected calibration error before and after, in ten bins.
     """
     logits = torch.cat(
-        [model.judge(model.memories(**part)[:, 10:]) for part in _batches(clips, batch)]
+        [model.judge(model.memories(part)[:, 10:]) for part in _batches(clips, batch)]
     ).flatten(0, 1)
     nobody = torch.from_numpy(clips.view == VIEWS.index("nobody"))[:, None]
     word = torch.where(nobody, len(LABELS), torch.from_numpy(clips.label.astype(np.int64)))[:, 10:].flatten()
@@ -293,12 +221,9 @@ def _calibration_error(logits: torch.Tensor, word: torch.Tensor, bins: int = 10)
     return sum(gaps)
 
 
-def _batches(clips: Clips, batch: int) -> Iterator[dict[str, torch.Tensor]]:
+def _batches(clips: Clips, batch: int) -> Iterator[torch.Tensor]:
     for first in range(0, len(clips.label), batch):
-        yield {
-            name: torch.from_numpy(getattr(clips, name)[first : first + batch]).float() / step
-            for name, step in STEPS.items()
-        }
+        yield torch.from_numpy(clips.seen[first : first + batch]).float()
 
 
 @torch.inference_mode()
@@ -308,7 +233,7 @@ def intents(
     """What is said at every frame: intent (N, T, Z), certainty, presence and gesture (N, T)."""
     parts = []
     for seen in _batches(clips, batch):
-        memory = model.memories(**seen)
+        memory = model.memories(seen)
         said = [part.unflatten(0, memory.shape[:2]) for part in model.conclude(memory.flatten(0, 1))]
         parts.append((*said, model.gesture(memory).argmax(-1)))
     intent, certainty, presence, gesture = (torch.cat(column).numpy() for column in zip(*parts, strict=True))

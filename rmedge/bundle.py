@@ -15,6 +15,7 @@ import numpy as np
 import yaml
 
 from rmedge import archive, robots
+from rmedge.budgets import Budgets, read_budgets
 from rmedge.errors import BundleError, InputError, IntegrityError, UsageError
 from rmedge.fields import (
     MANIFEST,
@@ -76,6 +77,7 @@ class Bundle:
     readout: ReadoutSpec
     intent: IntentSpec
     envelope: EnvelopeSpec
+    budgets: Budgets
     latency_budget_ms: Mapping[str, Mapping[str, float]]  # target -> stage -> [ms]
     tolerance: Mapping[str, float]  # graph -> greatest error that `verify` allows
     robustness: Mapping[str, float]  # disturbance -> the most of it that was borne in closed loop
@@ -158,8 +160,13 @@ def seal(directory: str | os.PathLike[str], manifest: Mapping[str, Any]) -> None
     (directory / MANIFEST).write_bytes(files[MANIFEST])
 
 
-def amend(directory: str | os.PathLike[str], robustness: Mapping[str, float]) -> None:
-    """Add measured figures to a sealed directory's bundle, in place of older ones of the same name.
+def amend(
+    directory: str | os.PathLike[str],
+    robustness: Mapping[str, float],
+    envelope: Mapping[str, Any] = MappingProxyType({}),
+    budgets: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Add figures to a sealed directory's bundle, in place of older ones of the same name.
 
     Raises:
         UsageError: it is packed or shipped, and not to be written into.
@@ -172,7 +179,11 @@ def amend(directory: str | os.PathLike[str], robustness: Mapping[str, float]) ->
         )
     bundle = Bundle.load(path)
     says = _parse(bundle.files[MANIFEST])
-    seal(path, {**says, "robustness": {**bundle.robustness, **robustness}})
+    says["robustness"] = {**bundle.robustness, **robustness}
+    says["envelope"] = {**says["envelope"], **envelope}
+    if budgets:
+        says["budgets"] = {**says.get("budgets", {}), **budgets}
+    seal(path, says)
 
 
 def enrich(bundle: Bundle, taught: Taught, directory: str | os.PathLike[str]) -> Bundle:
@@ -244,6 +255,7 @@ def _assemble(files: Mapping[str, bytes]) -> Bundle:
             **graphs,
             intent=read_intent(intent_fields, size, readout, graphs["encoder"].inputs["state"][1]),
             envelope=read_envelope(top.take("envelope", Fields), body["default_pose"]),
+            budgets=read_budgets(top.take_or("budgets", Fields, Fields({}, "bundle.budgets"))),
             latency_budget_ms=top.take("latency_budget_ms", mapping(each(STAGES, positive))),
             tolerance=top.take("tolerance", each(GRAPHS, positive)),
             robustness=top.take("robustness", mapping(amount, empty=True)),

@@ -7,7 +7,8 @@
     │   ├── InputError                     exit 2: an input file that is missing or cannot be decoded
     │   └── BundleError                    exit 2: a bundle that does not say what it must
     ├── CheckError (ValueError)            exit 1: a check that ran and failed
-    │   └── IntegrityError                 exit 1: bytes that do not match their hash
+    │   ├── IntegrityError                 exit 1: bytes that do not match their hash
+    │   └── ArmingError                    exit 1: the robot may not be armed
     ├── AbsentError (ImportError)          exit 3: a library, provider, camera or interface that is not here
     └── SafetyStop (RuntimeError)          exit 4: the robot was stopped to keep it safe
 
@@ -18,13 +19,16 @@ from __future__ import annotations
 
 __all__ = [
     "AbsentError",
+    "ArmingError",
     "BundleError",
     "CheckError",
     "InputError",
     "IntegrityError",
+    "LayoutError",
     "RmedgeError",
     "SafetyStop",
     "UsageError",
+    "WriterError",
 ]
 
 
@@ -54,6 +58,22 @@ class CheckError(RmedgeError, ValueError):
 
 class IntegrityError(CheckError):
     """Bytes that do not match the hash that was promised for them."""
+
+
+class ArmingError(CheckError):
+    """The gate before the motors stayed shut."""
+
+
+class BoardError(CheckError):
+    """Shared memory that is not what both sides agreed on."""
+
+
+class LayoutError(BoardError):
+    """A board that another version laid out."""
+
+
+class WriterError(BoardError):
+    """A board that somebody else writes to."""
 
 
 class AbsentError(RmedgeError, ImportError):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Mapping
 
 import numpy as np
 
 from rmedge import robots
+from rmedge.envelope import LIMITS
 from rmedge.fields import (
     Fields,
     Kind,
@@ -199,6 +201,9 @@ class EnvelopeSpec:
     torque_limit: np.ndarray  # (Da,) [N m]
     lower: np.ndarray  # (Da,) [rad]
     upper: np.ndarray  # (Da,) [rad]
+    velocity_limit: np.ndarray | None = None  # (Da,) [rad/s]
+    jerk_limit: np.ndarray | None = None  # (Da,) [rad/s^3]
+    on_violation: Mapping[str, str] = field(default_factory=dict)  # limit -> clamp or reject; else clamp
 
 
 def read_body(fields: Fields) -> dict[str, Any]:
@@ -403,9 +408,25 @@ def read_envelope(fields: Fields, default_pose: np.ndarray) -> EnvelopeSpec:
             expected = f"lower[{joint}] below upper[{joint}] and the default pose between them"
             got = [float(pose[joint]) for pose in (lower, default_pose, upper)]
             raise refusal(fields.path, expected, got)
-        return EnvelopeSpec(
-            rate_limit=fields.take("rate_limit", vector(joints, positive)),
-            torque_limit=fields.take("torque_limit", vector(joints, positive)),
-            lower=lower,
-            upper=upper,
-        )
+        limits = {
+            name: fields.take(name, vector(joints, positive)) for name in ("rate_limit", "torque_limit")
+        }
+        nothing: Any = None
+        for name in ("velocity_limit", "jerk_limit"):
+            limits[name] = fields.take_or(name, vector(joints, positive), nothing)
+        given = [name for name in LIMITS if limits.get(f"{name}_limit", lower) is not None]
+        clamp_all: Mapping[str, str] = MappingProxyType({})
+        policies = fields.take_or("on_violation", _policies(given), clamp_all)
+        return EnvelopeSpec(lower=lower, upper=upper, on_violation=policies, **limits)
+
+
+def _policies(limits: list[str]) -> Kind[Mapping[str, str]]:
+    """What some of these limits do with a command that exceeds them."""
+
+    def read(value: Any, path: str) -> Mapping[str, str]:
+        with Fields(value, path) as fields:
+            policy = choice("clamp", "reject")
+            told = {limit: fields.take_or(limit, policy, "") for limit in limits}
+        return MappingProxyType({limit: policy for limit, policy in told.items() if policy})
+
+    return read

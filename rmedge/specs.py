@@ -20,6 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rmedge.errors import UsageError
+
 __all__ = ["ActionChunk", "Frame", "Intent", "JointTarget", "RobotState"]
 
 
@@ -53,6 +55,7 @@ class RobotState:
     base_ang_vel: np.ndarray  # (3,) [rad/s], body frame
     projected_gravity: np.ndarray  # (3,) unit vector, body frame; (0, 0, -1) upright
     stamp_ns: int
+    motor_temp: np.ndarray | None = None  # (Da,) [deg C], NaN where unknown
 
 
 @dataclass(frozen=True)
@@ -72,3 +75,16 @@ class JointTarget:
     kp: np.ndarray  # (Da,) [N m/rad]
     kd: np.ndarray  # (Da,) [N m s/rad]
     stamp_ns: int
+
+    def check(self, joints: int) -> None:
+        """Refuse what no motor may be told; for actuators, before they send it.
+
+        Raises:
+            UsageError: not so many positions, stiffnesses and dampings, or one that is not finite.
+        """
+        for name in ("joint_pos", "kp", "kd"):
+            numbers = getattr(self, name)
+            if numbers.shape != (joints,):
+                raise UsageError(f"target: expected {joints} numbers in {name}, got {numbers.shape}")
+            if np.count_nonzero(np.isfinite(numbers)) != joints:
+                raise UsageError(f"target: expected finite numbers in {name}, got {numbers}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from rmedge.specs import Intent
 
-__all__ = ["STAGES", "Report", "Trace"]
+__all__ = ["STAGES", "Marks", "Report", "Trace"]
 
 STAGES = (
     "capture",
@@ -33,12 +33,20 @@ FOREIGN = (
 _COLUMN = {name: column for column, name in enumerate(STAGES)}
 
 
+class Marks(Protocol):
+    """Whoever is told when a stage ends."""
+
+    def mark(self, stage: str) -> None:
+        """The time since the last mark went into this stage."""
+
+
 class Trace:
     """Preallocated rows of nanoseconds, one a policy tick; `mark` adds what passed since the last mark.
 
     Attributes:
         intents: every intent the encoder gave, oldest first.
         stop_reason: why the loop ended before its time, or "".
+        stopped: the body stopped itself; the motors were damped.
     """
 
     def __init__(self, period_ns: int, expected_ticks: int = 3000) -> None:
@@ -46,9 +54,11 @@ class Trace:
         self.ticks = 0
         self.intents: list[Intent] = []
         self.stop_reason = ""
+        self.stopped = False
         self.missed_deadlines = 0  # of the write rate's grid; none in lock-step
         self.clamped: dict[str, np.ndarray] = {}
         self.refused = 0
+        self.policy_failures = 0  # calls that raised, or gave what is not finite
         self._spent = np.zeros((max(expected_ticks, 1), len(STAGES)), np.int64)
         self._age = np.full(len(self._spent), -1, np.int64)
         self._stamp = np.zeros(len(self._spent), np.int64)
@@ -134,6 +144,7 @@ class Report:
     frame_age_ms: dict[str, float]
     clamped: dict[str, int]
     refused: int
+    policy_failures: int
     stop_reason: str
 
     @classmethod
@@ -155,6 +166,7 @@ class Report:
             frame_age_ms=_milliseconds(age[age >= 0]),
             clamped={name: int(count.sum()) for name, count in trace.clamped.items()},
             refused=trace.refused,
+            policy_failures=trace.policy_failures,
             stop_reason=trace.stop_reason,
         )
 
@@ -181,6 +193,8 @@ class Report:
         if self.clamped or self.refused:
             counts = "  ".join(f"{name} {count}" for name, count in self.clamped.items())
             lines.append(f"envelope: joints clamped: {counts}; joints refused: {self.refused}")
+        if self.policy_failures:
+            lines.append(f"policy calls that failed: {self.policy_failures}")
         if self.stop_reason:
             lines.append(f"stopped: {self.stop_reason}")
         return "\n".join(lines)

@@ -8,11 +8,12 @@ from rmedge.runtimes.actuators import open_actuator
 from rmedge.runtimes.cameras import open_camera
 from rmedge.runtimes.loop import Loop
 from rmedge.runtimes.mirror import Mirror
+from rmedge.runtimes.processes import Runtime
 
 if TYPE_CHECKING:
     from rmedge.bundle import Bundle
 
-__all__ = ["Loop", "Mirror", "load", "open_actuator", "open_camera"]
+__all__ = ["Loop", "Mirror", "Runtime", "load", "open_actuator", "open_camera"]
 
 
 def load(bundle: Bundle, provider: str = "cpu", threads: int = 1, write_hz: float = 500.0) -> Mirror:

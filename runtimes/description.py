@@ -13,7 +13,6 @@ from rmedge.clock import ManualClock
 from rmedge.labels import NONE
 from rmedge.runtimes.cameras.video import VideoCamera
 from rmedge.runtimes.encoder import Encoder
-from rmedge.runtimes.loop import MAX_FRAME_AGE_NS
 from rmedge.runtimes.reading import Meaning, Reading
 from rmedge.specs import Frame, Intent
 from rmedge.timeline import segments
@@ -81,7 +80,7 @@ def describe(
     with VideoCamera(path) as camera:
         camera.attach(clock)
         while not camera.ended:
-            frame = camera.read(MAX_FRAME_AGE_NS)
+            frame = camera.read(encoder.image_ns)
             if frame is not None and frame.sequence != sequence:
                 sequence = frame.sequence
                 intent = encoder.watch(frame)

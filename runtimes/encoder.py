@@ -10,7 +10,7 @@ from rmedge.runtimes.features import Features
 from rmedge.runtimes.session import Session
 from rmedge.runtimes.taught import Recognition
 from rmedge.specs import Frame, Intent
-from rmedge.trace import Trace
+from rmedge.trace import Marks
 
 if TYPE_CHECKING:
     from rmedge.bundle import Bundle
@@ -24,6 +24,7 @@ class Encoder:
     def __init__(self, bundle: Bundle, provider: str = "cpu", threads: int = 1) -> None:
         spec = bundle.encoder
         self.period_ns = spec.period_ns
+        self.image_ns = bundle.budgets.image_ns  # an older picture says nothing about now
         self._session = Session(bundle.graph("encoder"), spec.inputs, spec.outputs, provider, threads)
         self._features = Features(spec.image, spec.period_ns)
         self._recognition = Recognition(bundle.intent.taught, spec.period_ns)
@@ -41,7 +42,7 @@ class Encoder:
         """(S,) float32, what it holds of the frames so far."""
         return self._state[0]
 
-    def watch(self, frame: Frame, trace: Trace | None = None) -> Intent:
+    def watch(self, frame: Frame, trace: Marks | None = None) -> Intent:
         """The intent at this frame, in the light of the frames before it."""
         features = self._features.push(frame.pixels, frame.captured_ns)
         if trace:

@@ -50,14 +50,15 @@ class Features:
             bright = cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.float32)
             out[0, 0] = (bright - bright.mean()) / max(float(bright.std()), FAINT)
         else:
-            seen = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
+            finer = size[0] > image.width or size[1] > image.height  # than what the flow is taken from
+            seen = cv2.resize(pixels if finer else small, size, interpolation=cv2.INTER_AREA)
             np.multiply(seen.transpose(2, 0, 1) - np.float32(MIDDLE), np.float32(1 / SPREAD), out=out[0, :3])
         if self._before is None or captured_ns <= self._before_ns:
             out[0, -2:] = 0.0
         else:
             flow = self._dis.calc(self._before, gray, None)
             per_period = image.flow_scale * self._period_ns / (captured_ns - self._before_ns)
-            flow = cv2.resize(flow, size, interpolation=cv2.INTER_AREA)
+            flow = cv2.resize(flow, size, interpolation=cv2.INTER_AREA)  # linear where it is enlarged
             out[0, -2:] = np.clip(flow.transpose(2, 0, 1) * per_period, -4.0, 4.0)
         self._before, self._before_ns = gray, captured_ns
         return out

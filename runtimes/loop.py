@@ -8,20 +8,20 @@ from typing import Any, Callable
 from rmedge.clock import Clock, ManualClock
 from rmedge.protocols import Actuator, Camera
 from rmedge.rate import Rate
+from rmedge.runtimes.body import Body
 from rmedge.runtimes.mirror import Mirror
+from rmedge.states import State
 from rmedge.trace import Trace
 
 __all__ = ["Loop"]
-
-MAX_FRAME_AGE_NS = 500_000_000  # an older picture says nothing about now
-MOST_REFUSALS = 25  # in a row, at 500 Hz: 50 ms without a valid command, then the motors are damped
 
 
 class Loop:
     """Runs the stages in turn; lock-step on a `ManualClock` (the default), paced on a real one.
 
     Lock-step is deterministic: the same camera, seed and robot give the same states, actions and
-    intents to the bit; only the measured times differ.
+    intents to the bit; only the measured times differ. The body begins in RUN, its ladder is at work, and
+    nobody watches for falls: what becomes of a robot that fell is for the caller to say.
     """
 
     def __init__(
@@ -42,7 +42,9 @@ class Loop:
         ends the run. Ctrl-C ends it too, and the trace is returned. However it ends, the robot is damped.
         """
         mirror, clock = self.mirror, self.clock
-        period_ns, write_ns = mirror.policy.period_ns, mirror.write_period_ns
+        pilot = mirror.pilot
+        period_ns, write_ns = pilot.policy.period_ns, pilot.write_period_ns
+        image_ns = mirror.bundle.budgets.image_ns
         writes = period_ns // write_ns
         watch_every = max(1, round(mirror.encoder.period_ns / period_ns))
         trace = Trace(period_ns, int(min(seconds or 60.0, 600.0) * 1e9 / period_ns) + 1)  # it grows beyond
@@ -50,6 +52,7 @@ class Loop:
         self.camera.attach(clock)
         self.actuator.attach(clock)
         mirror.reset(seed)
+        body = Body(pilot, self.actuator, clock, state=State.RUN)
         rate = Rate(clock, write_ns)
         now_ns = start_ns = clock.now_ns()
         sequence = -1
@@ -58,24 +61,20 @@ class Loop:
             while seconds is None or now_ns - start_ns < seconds * 1e9:
                 trace.begin(now_ns)
                 if (trace.ticks - 1) % watch_every == 0:
-                    frame = self.camera.read(MAX_FRAME_AGE_NS)
+                    frame = self.camera.read(image_ns)
                     trace.mark("capture")
                     if frame is not None and frame.sequence != sequence:
                         sequence = frame.sequence
                         trace.intents.append(mirror.watch(frame, trace))
                     elif frame is None and getattr(self.camera, "ended", False) and seconds is None:
                         break
-                if mirror.intent is not None:
-                    trace.used(now_ns - mirror.intent.captured_ns)
+                if pilot.intent is not None:
+                    trace.used(now_ns - pilot.intent.captured_ns)
                 for _ in range(writes):
-                    state = self.actuator.read()
-                    trace.mark("read")
-                    target = mirror.act(state, trace)
-                    if mirror.envelope.refusals > MOST_REFUSALS:
-                        trace.stop_reason = "no valid command for 50 ms: the motors were damped"
+                    body.step(trace)
+                    if body.state.stopped:
+                        trace.stop_reason, trace.stopped = body.reason, True
                         return trace
-                    self.actuator.write(target)
-                    trace.mark("write")
                     now_ns = rate.wait()
                     trace.skip()
                     if advance is not None:
@@ -88,7 +87,8 @@ class Loop:
         finally:
             self.actuator.damp()
             gc.unfreeze()
-            trace.clamped = mirror.envelope.clamped
-            trace.refused = int(mirror.envelope.refused.sum())
+            trace.clamped = pilot.envelope.clamped
+            trace.refused = int(pilot.envelope.refused.sum())
+            trace.policy_failures = pilot.failures
             trace.missed_deadlines = rate.missed
         return trace

@@ -9,7 +9,7 @@ import numpy as np
 
 from rmedge.runtimes.session import Session
 from rmedge.specs import ActionChunk, RobotState
-from rmedge.trace import Trace
+from rmedge.trace import Marks
 
 if TYPE_CHECKING:
     from rmedge.bundle import Bundle
@@ -49,7 +49,7 @@ class Policy:
         self,
         state: RobotState,
         z: np.ndarray,
-        trace: Trace | None = None,
+        trace: Marks | None = None,
         sent: np.ndarray | None = None,
     ) -> ActionChunk:
         """The next ``Ta`` ticks for intent ``z`` (Z,), the first of them due now.

@@ -15,7 +15,6 @@ from rmedge.errors import CheckError, InputError
 from rmedge.manifest import Phrase, Taught
 from rmedge.runtimes.cameras.video import VideoCamera
 from rmedge.runtimes.encoder import Encoder
-from rmedge.runtimes.loop import MAX_FRAME_AGE_NS
 from rmedge.runtimes.reading import Reading
 from rmedge.runtimes.taught import WINDOW_NS, distances
 from rmedge.specs import Frame
@@ -215,7 +214,7 @@ def _watch(encoder: Encoder, path: str | Path) -> _Memories:
     with VideoCamera(path) as camera:
         camera.attach(clock)
         while not camera.ended:
-            frame = camera.read(MAX_FRAME_AGE_NS)
+            frame = camera.read(encoder.image_ns)
             if frame is not None and frame.sequence != sequence:
                 sequence = frame.sequence
                 intents.append(encoder.watch(frame))

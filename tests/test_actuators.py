@@ -43,7 +43,9 @@ def test_actuators_conform(name):
 def test_an_unknown_actuator_names_the_known():
     with pytest.raises(UsageError) as caught:
         open_actuator("hydraulic", ROBOT)
-    assert str(caught.value) == "actuator: expected one of sim, null, got 'hydraulic'"
+    assert str(caught.value) == (
+        "actuator: expected one of sim, null, boards:DIR, module:factory, got 'hydraulic'"
+    )
 
 
 def test_the_null_robot_stands_whatever_it_is_told():
@@ -155,7 +157,7 @@ class Broken:
         return self.robot.read()
 
     def write(self, target):
-        return target
+        return self.robot.write(target)
 
     def damp(self):
         pass
@@ -254,8 +256,9 @@ class Undamped(Broken):
         return RobotState(**{**vars(self.robot.read()), "joint_pos": self.pose.copy()})
 
     def write(self, target):
+        sent = super().write(target)
         self.wanted = target.joint_pos
-        return target
+        return sent
 
     def advance(self):
         self.pose = self.pose + 0.1 * (self.wanted - self.pose)
@@ -285,3 +288,43 @@ def test_bad_actuators_are_found_out(actuator, message):
 
 def test_the_broken_ones_are_broken_by_their_fault_alone():
     check_actuator(Broken, ROBOT)
+
+
+def test_the_simulated_robot_damps_itself_when_its_commands_stop():
+    actuator, clock = opened("sim")
+    wanted = ROBOT.default_pose.copy()
+    elbow = ROBOT.joint_names.index("left_elbow_joint")
+    actuator.world.model.opt.gravity[:] = 0
+    play(actuator, clock, 200, wanted)
+    wanted = wanted.copy()
+    wanted[elbow] += 0.4
+    play(actuator, clock, 1, wanted)
+    begin = actuator.read().joint_pos[elbow]
+    kp = actuator.world.model.actuator_gainprm[:, 0]
+    for step in range(1, 150):
+        clock.sleep_until_ns(clock.now_ns() + STEP)
+        actuator.advance()
+        silent_ns = (step + 1) * STEP
+        assert kp.any() == (silent_ns <= actuator.timeout_ns)
+    assert actuator.timeouts == 1
+    assert actuator.read().joint_pos[elbow] != begin
+    play(actuator, clock, 1, wanted)
+    assert kp.any()
+
+
+def test_a_robot_that_hangs_is_let_down_when_its_gains_have_settled():
+    actuator, clock = opened("sim")
+    actuator.hang()
+    for _ in range(500):  # damped for a second, which no standing robot survives
+        actuator.damp()
+        clock.sleep_until_ns(clock.now_ns() + STEP)
+        actuator.advance()
+    for step in range(1000):  # a ramp of two seconds
+        play(actuator, clock, 1, ROBOT.default_pose, KP * step / 1000)
+    height = actuator.world.data.qpos[2]
+    assert actuator.fell_at_s is None
+    play(actuator, clock, 240, ROBOT.default_pose)
+    assert actuator.world.data.qpos[2] == height
+    play(actuator, clock, 20, ROBOT.default_pose)
+    assert actuator.world.data.qpos[2] != height  # on its own feet
+    assert actuator.fell_at_s is None

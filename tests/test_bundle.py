@@ -21,6 +21,7 @@ import yaml
 
 import rmedge.bundle
 from rmedge import archive, errors, robots
+from rmedge.budgets import Budgets
 from rmedge.bundle import Bundle, amend, pack, seal
 from rmedge.labels import LABELS
 
@@ -447,6 +448,64 @@ def test_limits_leave_room_for_the_default_pose(sealed: Path) -> None:
     with pytest.raises(
         errors.BundleError, match=r"the default pose between them, got \[-2\.5307, -0\.312, -3\.0\]"
     ):
+        Bundle.load(sealed)
+
+
+# What may be left out: limits of speed and jerk, what is done beyond a limit, and the budgets
+
+
+def test_without_them_there_are_no_such_limits_and_the_budgets_are_the_defaults(sealed: Path) -> None:
+    bundle = Bundle.load(sealed)
+    assert (bundle.envelope.velocity_limit, bundle.envelope.jerk_limit) == (None, None)
+    assert (dict(bundle.envelope.on_violation), bundle.budgets) == ({}, Budgets())
+
+
+def test_limits_and_budgets_are_said_as_they_were_sealed(sealed: Path) -> None:
+    limits = {"velocity_limit": [20.1] * 29, "jerk_limit": [1.6e7] * 29}
+    policies = {"jerk": "reject", "position": "clamp"}
+    told = {**dataclasses.asdict(Budgets()), "hold_ms": 40.5, "flail_joints": 4}
+    amend(sealed, {}, envelope={**limits, "on_violation": policies}, budgets=told)
+    bundle = Bundle.load(sealed)
+    for name, values in limits.items():
+        array = getattr(bundle.envelope, name)
+        assert array.tolist() == values and not array.flags.writeable
+    assert dict(bundle.envelope.on_violation) == policies
+    with pytest.raises(TypeError):
+        bundle.envelope.on_violation["rate"] = "reject"  # type: ignore[index]
+    assert dataclasses.asdict(bundle.budgets) == told
+    before = (sealed / "bundle.yaml").read_bytes()
+    amend(sealed, {}, budgets={"hold_ms": 40.5})
+    seal(sealed, yaml.safe_load(before))
+    assert (sealed / "bundle.yaml").read_bytes() == before
+    assert Bundle.load(sealed).robustness == {"delay_ms": 60.0, "drop": 0.5}
+
+
+BEYOND: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"velocity_limit": [1.0] * 28}, {}, "envelope.velocity_limit: expected a list of 29 numbers, got 28"),
+    ({"jerk_limit": [0.0] * 29}, {}, "envelope.jerk_limit[0]: expected a number above 0, got 0.0"),
+    ({"jerk_limit": None}, {}, "envelope.jerk_limit: expected a list of 29 numbers, got None"),
+    ({"snap_limit": [1.0] * 29}, {}, "envelope: expected no other keys, got 'snap_limit'"),
+    ({"on_violation": {"rate": "warn"}}, {}, "envelope.on_violation.rate: expected one of clamp, reject"),
+    ({"on_violation": {"speed": "clamp"}}, {}, "envelope.on_violation: expected no other keys"),
+    ({"on_violation": {"jerk": "clamp"}}, {}, "envelope.on_violation: expected no other keys"),
+    ({"on_violation": "reject"}, {}, "envelope.on_violation: expected a mapping, got 'reject'"),
+    ({}, {"hold": 1.0}, "budgets: expected no other keys, got 'hold'"),
+    ({}, {"hold_ms": -1.0}, "budgets.hold_ms: expected a number above 0, got -1.0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("envelope", "budgets", "message"), BEYOND)
+def test_limits_and_budgets_that_make_no_sense_are_named(
+    sealed: Path, envelope: dict[str, Any], budgets: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(errors.BundleError) as caught:
+        amend(sealed, {}, envelope=envelope, budgets=budgets)
+    assert str(caught.value).startswith(f"bundle.{message}")
+
+
+def test_budgets_are_a_mapping(sealed: Path) -> None:
+    rewrite(sealed, lambda says: says.update(budgets=[20.0]))
+    with pytest.raises(errors.BundleError, match=r"^bundle\.budgets: expected a mapping, got \[20\.0\]"):
         Bundle.load(sealed)
 
 

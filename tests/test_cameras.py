@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 from rmedge.clock import Clock, ManualClock
-from rmedge.errors import AbsentError, InputError
+from rmedge.errors import InputError
 from rmedge.runtimes import open_camera
 from rmedge.specs import Frame
 from rmedge.testing import check_camera
@@ -273,85 +272,6 @@ def test_truncated_real_clips_are_refused(tmp_path, kept):
         (tmp_path / path.name).write_bytes(data[: int(kept * len(data))])
         with pytest.raises(InputError):
             open_camera(tmp_path / path.name)
-
-
-class Capture:
-    """OpenCV's camera, with a film of the test's making: `read` waits until the test shows a picture."""
-
-    def __init__(self, opened=True):
-        self.opened, self.released = opened, False
-        self.shown = threading.Semaphore(0)
-        self.seen = threading.Semaphore(0)
-        self.picture, self.over = None, False
-
-    def isOpened(self):
-        return self.opened
-
-    def read(self):
-        self.seen.release()
-        if not self.over:
-            self.shown.acquire(timeout=10)
-        return self.picture is not None, self.picture
-
-    def show(self, picture):
-        """The thread has taken the picture when it asks for the next."""
-        self.seen.acquire(timeout=10)
-        self.picture = picture
-        self.shown.release()
-        self.seen.acquire(timeout=10)
-        self.seen.release()
-
-    def finish(self):
-        """No more pictures, and nobody waits for one."""
-        self.picture, self.over = None, True
-        self.shown.release()
-
-    def release(self):
-        self.released = True
-
-
-@pytest.fixture
-def capture(monkeypatch):
-    cv2 = pytest.importorskip("cv2")
-    capture = Capture()
-    monkeypatch.setattr(cv2, "VideoCapture", lambda number: capture)
-    return capture
-
-
-def test_a_webcam_shows_its_newest_frame_and_never_waits(capture):
-    with open_camera(0) as camera:
-        clock = attached(camera)
-        assert camera.read(LONG) is None  # nothing yet, and no waiting for it
-        for number in range(3):
-            clock.sleep_until_ns(100 * MS * (number + 1))
-            capture.show(np.full((8, 8, 3), (0, 0, 50 * number), np.uint8))  # blue, green, red
-        frame = camera.read(LONG)
-        assert isinstance(frame, Frame)
-        assert frame.pixels[0, 0].tolist() == [100, 0, 0]
-        assert (frame.sequence, frame.captured_ns) == (2, 300 * MS)
-        clock.sleep_until_ns(400 * MS)
-        assert camera.read(100 * MS) is frame
-        assert camera.read(100 * MS - 1) is None
-        capture.finish()
-    assert capture.released
-
-
-def test_a_webcams_older_frames_are_forgotten_when_the_clock_changes(capture):
-    with open_camera("3") as camera:
-        capture.show(np.zeros((8, 8, 3), np.uint8))
-        assert camera.read(LONG) is not None
-        clock = ManualClock(5)  # real time is far ahead of it
-        camera.attach(clock)
-        assert camera.read(LONG) is None
-        capture.show(np.zeros((8, 8, 3), np.uint8))
-        assert camera.read(LONG).captured_ns == 5
-        capture.finish()
-
-
-def test_a_webcam_that_is_not_there_is_absent(capture):
-    capture.opened = False
-    with pytest.raises(AbsentError, match=re.escape("webcam: expected a camera 7, got none; list them with")):
-        open_camera(7)
 
 
 class Broken:

@@ -223,7 +223,7 @@ def test_a_policy_that_fails_is_a_safety_stop(
     assert main(["run", "--camera", "null", "--actuator", "null", "--json"]) == 4
     out, err = capsys.readouterr()
     told = json.loads(out)
-    assert told["refused"] > 0 and "damped" in told["stop_reason"]
+    assert told["policy_failures"] > 0 and "damped" in told["stop_reason"]
     assert err.count("\n") == 1 and "valid commands" in err
 
 

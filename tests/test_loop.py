@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import bundles
 import numpy as np
 import pytest
@@ -9,8 +11,8 @@ import stand_ins
 
 from rmedge.bundle import Bundle
 from rmedge.clock import ManualClock
+from rmedge.envelope import Envelope
 from rmedge.runtimes import Loop, load, open_actuator, open_camera
-from rmedge.runtimes.loop import MOST_REFUSALS
 from rmedge.specs import Frame, Intent
 
 cv2 = pytest.importorskip("cv2")
@@ -155,10 +157,10 @@ def test_the_report_knows_how_old_the_pictures_were(mirror):
 def followed(mirror, camera, seconds, on_tick=None):
     """The intents that the policy was asked for, one a tick."""
     asked = []
-    real = mirror.policy.act
-    mirror.policy.act = lambda state, z, *rest: asked.append(z.copy()) or real(state, z, *rest)
+    real = mirror.pilot.policy.act
+    mirror.pilot.policy.act = lambda state, z, *rest: asked.append(z.copy()) or real(state, z, *rest)
     run(mirror, camera=camera, seconds=seconds, on_tick=on_tick)
-    mirror.policy.act = real
+    mirror.pilot.policy.act = real
     return np.array(asked)
 
 
@@ -187,8 +189,8 @@ def test_without_a_time_it_ends_with_the_pictures(mirror):
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
-def test_a_policy_that_breaks_is_refused_counted_and_then_damped(mirror, broken):
-    real = mirror.policy._session.run
+def test_a_policy_that_breaks_plays_on_then_holds_then_is_damped(mirror, broken):
+    real = mirror.pilot.policy._session.run
 
     def breaks(feed):
         chunk = real(feed)[0]
@@ -197,39 +199,60 @@ def test_a_policy_that_breaks_is_refused_counted_and_then_damped(mirror, broken)
         return [chunk]
 
     robot = Recorder(open_actuator("null", mirror.bundle.robot))
-    mirror.policy._session.run = breaks
+    mirror.pilot.policy._session.run = breaks
     trace = Loop(open_camera("synthetic"), mirror, robot).run(seconds=5.0)
-    assert trace.stop_reason == "no valid command for 50 ms: the motors were damped"
-    assert robot.log[-1] == "damp" and robot.log.count("damp") == 1
-    assert len(robot.targets) == 300 + MOST_REFUSALS  # held meanwhile
-    held = robot.targets[300:]
-    assert all(np.array_equal(target.joint_pos, robot.targets[299].joint_pos) for target in held)
-    assert trace.refused >= MOST_REFUSALS + 1
-    assert mirror.envelope.refused[4] == MOST_REFUSALS + 1
-    assert trace.report().refused == trace.refused
+    rows = mirror.bundle.policy.outputs["action_chunk"][1]
+    assert trace.stopped
+    assert trace.stop_reason.startswith("no valid command for 50 ms: the motors were damped; expected finite")
+    assert robot.log[-1] == "damp" and "write" not in robot.log[robot.log.index("damp") :]
+    # the last chunk was taken up ten writes before; then held for 50 ms
+    held = 25
+    assert len(robot.targets) == 290 + rows * 10 + held
+    poses = [target.joint_pos for target in robot.targets]
+    assert np.isfinite(poses).all()
+    assert all(np.array_equal(pose, poses[-1]) for pose in poses[-held:])
+    assert trace.refused == 0  # nothing broken came as far as the envelope
+    assert mirror.pilot.failures == pytest.approx((len(robot.targets) - 300) / 10, abs=1)
 
 
-def test_a_short_fault_is_held_over_and_the_run_goes_on(mirror):
+def test_a_short_fault_is_played_over_and_the_run_goes_on(mirror):
     robot = Recorder(open_actuator("null", mirror.bundle.robot))
-    policy = mirror.policy._session.run
-    mirror.policy._session.run = lambda feed: [
+    policy = mirror.pilot.policy._session.run
+    mirror.pilot.policy._session.run = lambda feed: [
         np.full_like(policy(feed)[0], np.nan if 100 <= len(robot.targets) < 109 else 0.01)
     ]
     trace = Loop(open_camera("synthetic"), mirror, robot).run(seconds=1.0)
-    assert trace.stop_reason == ""
-    assert trace.ticks == 50
-    assert mirror.envelope.refused.tolist() == [19] * 29  # its own ten writes, and nine on the way from it
+    assert (trace.stop_reason, trace.ticks, trace.refused) == ("", 50, 0)
+    assert mirror.pilot.failures == 1
 
 
-def test_a_policy_that_never_answers_leaves_the_robot_in_its_default_pose(mirror, monkeypatch):
-    monkeypatch.setattr(mirror.policy, "act", lambda state, z, *rest: None)
-    robot, trace = run(mirror, seconds=0.2)
-    assert (trace.ticks, trace.refused, trace.stop_reason) == (10, 0, "")
+def test_a_policy_that_raises_plays_on(mirror):
+    real, calls = mirror.pilot.policy.act, []
+
+    def raises(*args):
+        calls.append(args)
+        if len(calls) % 3 == 0:
+            raise RuntimeError("the engine is gone")
+        return real(*args)
+
+    mirror.pilot.policy.act = raises
+    _, trace = run(mirror, seconds=1.0)
+    assert (trace.stop_reason, trace.ticks) == ("", 50)
+    assert mirror.pilot.failures == 16
+    assert mirror.pilot.fault == "RuntimeError: the engine is gone"
+
+
+def test_a_policy_that_never_answers_is_damped_after_as_long_as_a_chunk(mirror, monkeypatch):
+    monkeypatch.setattr(mirror.pilot.policy, "act", lambda state, z, *rest: None)
+    robot, trace = run(mirror, seconds=1.0)
+    assert (trace.refused, trace.stopped) == (0, True)
+    assert len(robot.targets) == mirror.bundle.policy.outputs["action_chunk"][1] * 10 + 25
     assert all(np.array_equal(target.joint_pos, mirror.bundle.default_pose) for target in robot.targets)
 
 
 def test_each_run_counts_its_own(mirror):
-    mirror.envelope.rate_limit = np.full(29, 1e-6)
+    limits = replace(mirror.bundle.envelope, rate_limit=np.full(29, 1e-6))
+    mirror.pilot.envelope = Envelope(**vars(limits))
     _, first = run(mirror, seconds=0.2)
     counted = {name: count.copy() for name, count in first.clamped.items()}
     assert counted["rate"].sum() > 0

@@ -9,10 +9,12 @@ import stand_ins
 
 from rmedge.bundle import Bundle
 from rmedge.errors import UsageError
-from rmedge.runtimes.mirror import FRESH_NS, STALE_NS, SURE, UNSURE, Mirror
+from rmedge.runtimes.mirror import Mirror
+from rmedge.runtimes.pilot import SURE, UNSURE
 from rmedge.specs import ActionChunk, Intent, RobotState
 
 MS = 1_000_000
+FRESH_NS, STALE_NS = 300 * MS, 800 * MS  # the budgets of a bundle that states none
 WRITE, PERIOD = 2 * MS, 20 * MS
 UPRIGHT = np.array([0.0, 0.0, -1.0])
 
@@ -69,7 +71,7 @@ def sent(mirror, stamp):
 
 def test_the_targets_are_linear_between_waypoints(mirror):
     plans = chunks(mirror, 3)
-    mirror.policy = Script(plans)
+    mirror.pilot.policy = Script(plans)
     start = 5 * MS
     before = mirror.bundle.default_pose
     for plan in plans:
@@ -78,13 +80,13 @@ def test_the_targets_are_linear_between_waypoints(mirror):
             np.testing.assert_allclose(found, before + (plan[0] - before) * step / 10, atol=1e-12)
             start += WRITE
         before = plan[0]
-    assert mirror.policy.calls == [5 * MS, 25 * MS, 45 * MS]
-    assert all(count.sum() == 0 for count in mirror.envelope.clamped.values())
+    assert mirror.pilot.policy.calls == [5 * MS, 25 * MS, 45 * MS]
+    assert all(count.sum() == 0 for count in mirror.pilot.envelope.clamped.values())
 
 
 def test_after_a_late_policy_the_next_chunk_is_joined_where_the_last_was_left(mirror):
     first, second = chunks(mirror, 2)
-    mirror.policy = Script([first, second])
+    mirror.pilot.policy = Script([first, second])
     for stamp in range(0, PERIOD, WRITE):
         last = sent(mirror, stamp)
     np.testing.assert_allclose(last, first[0], atol=1e-12)
@@ -126,7 +128,7 @@ def some(seed):
 )
 def test_whatever_arrives_when_each_tick_goes_straight_to_the_row_that_is_due(mirror, given):
     plans, before = chunks(mirror, 30), mirror.bundle.default_pose
-    mirror.policy = Script(plans, given)
+    mirror.pilot.policy = Script(plans, given)
     for call in range(30):
         chunk = newest(given, call)
         due = before if chunk is None else plans[chunk][min(call - chunk, 3)]
@@ -134,28 +136,30 @@ def test_whatever_arrives_when_each_tick_goes_straight_to_the_row_that_is_due(mi
             found = sent(mirror, 5 * MS + (10 * call + step - 1) * WRITE)
             np.testing.assert_allclose(found, before + (due - before) * step / 10, atol=1e-12)
         before = due
-    assert mirror.policy.calls == [5 * MS + call * PERIOD for call in range(30)]  # it is asked all the same
+    assert mirror.pilot.policy.calls == [
+        5 * MS + call * PERIOD for call in range(30)
+    ]  # it is asked all the same
 
 
 @pytest.mark.parametrize("given", [withheld(0), withheld(3), late(2)], ids=["prompt", "withheld", "late"])
 def test_the_policy_is_told_what_the_motors_were_really_told_last(mirror, given):
     plans, commanded = chunks(mirror, 12), [None]
-    mirror.policy = Script(plans, given)
+    mirror.pilot.policy = Script(plans, given)
     for write in range(120):
         last = sent(mirror, write * WRITE)
         if write % 10 == 9:
             commanded.append(last)
-    assert mirror.policy.sent[0] is None
-    for told, last in zip(mirror.policy.sent[1:], commanded[1:]):
+    assert mirror.pilot.policy.sent[0] is None
+    for told, last in zip(mirror.pilot.policy.sent[1:], commanded[1:]):
         np.testing.assert_array_equal(told, last)
     if given(3) != 3:  # and that is not what it has decided itself
-        assert np.abs(mirror.policy.sent[3] - plans[2][0]).max() > 1e-3
+        assert np.abs(mirror.pilot.policy.sent[3] - plans[2][0]).max() > 1e-3
 
 
 def test_what_was_really_sent_is_what_the_policy_feels_as_its_last_action(mirror):
-    policy, pose = mirror.policy, mirror.bundle.default_pose
-    policy.act(state(0, pose), mirror._stand)
-    policy.act(state(PERIOD, pose), mirror._stand, None, pose + 0.2)
+    policy, pose = mirror.pilot.policy, mirror.bundle.default_pose
+    policy.act(state(0, pose), mirror.pilot._stand)
+    policy.act(state(PERIOD, pose), mirror.pilot._stand, None, pose + 0.2)
     declared, start = mirror.bundle.policy.observation.terms, 0
     for term in declared:
         if term.name == "actions":
@@ -167,7 +171,7 @@ def test_what_was_really_sent_is_what_the_policy_feels_as_its_last_action(mirror
 
 @pytest.mark.parametrize("lag", [MS // 2, 9 * MS, 10 * MS, 11 * MS, 27 * MS, 39 * MS, 400 * MS, -7 * MS])
 def test_a_chunk_from_between_two_ticks_makes_no_jump(mirror, lag):
-    mirror.policy = Script(chunks(mirror, 30), lag=lag)
+    mirror.pilot.policy = Script(chunks(mirror, 30), lag=lag)
     track = np.array([sent(mirror, 400 * MS + write * WRITE) for write in range(300)])
     whole = 0.04  # from one end of their spread to the other
     assert np.abs(np.diff(track, axis=0)).max() <= 2 * whole / 10 + 1e-12
@@ -176,22 +180,24 @@ def test_a_chunk_from_between_two_ticks_makes_no_jump(mirror, lag):
 
 @pytest.mark.parametrize("by", [0, 1, 2])
 def test_a_jittering_clock_makes_no_jump_and_costs_no_row(mirror, by):
-    mirror.policy = Script(chunks(mirror, 30), late(by))
+    mirror.pilot.policy = Script(chunks(mirror, 30), late(by))
     jitter = np.random.default_rng(by).integers(0, WRITE // 3, 300).tolist()
     track = np.array([sent(mirror, 1000 + write * WRITE + jitter[write]) for write in range(300)])
     for call in range(by, 30):
-        row = mirror.policy.chunks[call - by][by]
+        row = mirror.pilot.policy.chunks[call - by][by]
         assert np.abs(track[10 * call + 9] - row).max() <= 1.5 * 0.04 / 10
     assert np.abs(np.diff(track, axis=0)).max() <= 1.5 * 0.04 / 10
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_jittering_clock_costs_no_policy_tick(mirror, seed):
-    mirror.policy = Script(chunks(mirror, 1))
+    mirror.pilot.policy = Script(chunks(mirror, 1))
     jitter = np.random.default_rng(seed).integers(0, WRITE // 3, 1000).tolist()
     for step in range(1000):
         sent(mirror, 1000 + step * WRITE + jitter[step])
-    assert [round((call - 1000) / WRITE - 0.17) for call in mirror.policy.calls] == list(range(0, 1000, 10))
+    assert [round((call - 1000) / WRITE - 0.17) for call in mirror.pilot.policy.calls] == list(
+        range(0, 1000, 10)
+    )
 
 
 @pytest.mark.parametrize("write_hz", [50, 100, 250, 300, 500, 1000])
@@ -200,13 +206,13 @@ def test_any_write_rate_reaches_every_waypoint(monkeypatch, tmp_path, write_hz):
     stand_ins.install(monkeypatch)
     mirror = Mirror(Bundle.load(bundles.make(tmp_path / "tiny")), write_hz=write_hz)
     plans = chunks(mirror, 3)
-    mirror.policy = Script(plans)
+    mirror.pilot.policy = Script(plans)
     writes = write_hz // 50
     for number, plan in enumerate(plans):
         for write in range(writes):
             found = sent(mirror, round((number + write / writes) * PERIOD))
         np.testing.assert_allclose(found, plan[0], atol=1e-9)
-    assert len(mirror.policy.calls) == 3
+    assert len(mirror.pilot.policy.calls) == 3
 
 
 @pytest.mark.parametrize("write_hz", [0.0, -500.0, 30.0, 49.0, 120.0, float("nan")])
@@ -219,9 +225,9 @@ def test_a_write_rate_that_the_policys_does_not_divide_is_refused(monkeypatch, t
 
 def followed(mirror, age, certainty=1.0):
     """How far the mirror follows an intent that old, 0 to 1."""
-    z = mirror._stand + np.float32(2.0)
-    mirror.intent = Intent(z, certainty, 1.0, 1000)
-    shares = (mirror.wanted(1000 + age) - mirror._stand) / 2.0
+    z = mirror.pilot._stand + np.float32(2.0)
+    mirror.pilot.intent = Intent(z, certainty, 1.0, 1000)
+    shares = (mirror.pilot.wanted(1000 + age) - mirror.pilot._stand) / 2.0
     assert np.ptp(shares) < 1e-6
     return float(shares[0])
 
@@ -243,20 +249,20 @@ def test_an_unsure_intent_decays_to_standing(mirror):
 
 
 def test_without_an_intent_it_stands(mirror):
-    np.testing.assert_array_equal(mirror.wanted(0), mirror.bundle.intent.stand)
-    mirror.policy = Script(chunks(mirror, 1))
+    np.testing.assert_array_equal(mirror.pilot.wanted(0), mirror.bundle.intent.stand)
+    mirror.pilot.policy = Script(chunks(mirror, 1))
     sent(mirror, 0)
-    np.testing.assert_array_equal(mirror.policy.asked[0], mirror.bundle.intent.stand)
+    np.testing.assert_array_equal(mirror.pilot.policy.asked[0], mirror.bundle.intent.stand)
 
 
 def test_a_new_episode_forgets_the_last(mirror):
-    mirror.policy = Script(chunks(mirror, 2))
+    mirror.pilot.policy = Script(chunks(mirror, 2))
     fresh = sent(mirror, 0)
     sent(mirror, PERIOD)
-    mirror.intent = Intent(mirror._stand + 1, 1.0, 1.0, 0)
+    mirror.pilot.intent = Intent(mirror.pilot._stand + 1, 1.0, 1.0, 0)
     mirror.reset()
-    mirror.policy = Script(chunks(mirror, 2))
-    assert mirror.intent is None
+    mirror.pilot.policy = Script(chunks(mirror, 2))
+    assert mirror.pilot.intent is None
     np.testing.assert_array_equal(sent(mirror, 7 * MS), fresh)
 
 
@@ -267,17 +273,17 @@ def clock(seconds):
 
 
 def test_the_clock_goes_by_time_and_not_by_calls(mirror):
-    policy, pose = mirror.policy, mirror.bundle.default_pose
+    policy, pose = mirror.pilot.policy, mirror.bundle.default_pose
     for start in (0, 123_456 * MS):
         policy.reset()
         for after in (0, 20, 40, 140, 147, 2000, 3_600_000):  # [ms] calls that are late, dropped, hours apart
-            policy.act(state(start + after * MS, pose), mirror._stand)
+            policy.act(state(start + after * MS, pose), mirror.pilot._stand)
             expected = 0.05 * clock(after / 1e3)  # the bundle's scale
             np.testing.assert_allclose(policy._proprio[0, -4:], expected, atol=1e-6)
 
 
 def test_the_policy_sees_its_history_oldest_first_scaled_and_clipped(mirror):
-    policy, bundle = mirror.policy, mirror.bundle
+    policy, bundle = mirror.pilot.policy, mirror.bundle
     fed = []
     real = policy._session.run
     policy._session.run = lambda feed: fed.append(feed["proprio"].copy()) or real(feed)
@@ -297,7 +303,7 @@ def test_the_policy_sees_its_history_oldest_first_scaled_and_clipped(mirror):
                 [np.clip(term.scale * terms[term.name], -term.clip, term.clip) for term in declared]
             )
         )
-        chunk = policy.act(seen, mirror._stand)
+        chunk = policy.act(seen, mirror.pilot._stand)
         assert chunk.stamp_ns == tick * PERIOD and chunk.period_ns == PERIOD
         action = (chunk.joint_pos[0] - bundle.default_pose) / bundle.action_scale
     assert np.abs(rows).max() == 100.0  # some velocity was clipped
@@ -312,7 +318,7 @@ def test_each_term_is_clipped_at_its_own_limit(monkeypatch, tmp_path):
     says = bundles.manifest()
     for term, clip in zip(says["policy"]["observation"]["terms"], (1.0, 2.0, 3.0, 4.0, 5.0)):
         term["clip"], term["scale"] = clip, 1.0
-    policy = Mirror(Bundle.load(bundles.make(tmp_path / "tiny", says))).policy
+    policy = Mirror(Bundle.load(bundles.make(tmp_path / "tiny", says))).pilot.policy
     joints = len(policy._default)
     high = RobotState(np.full(joints, 90.0), np.full(joints, 90.0), np.full(3, 90.0), np.full(3, 90.0), 0)
     fed = []
@@ -324,14 +330,14 @@ def test_each_term_is_clipped_at_its_own_limit(monkeypatch, tmp_path):
 
 
 def test_the_noise_is_of_the_seed_and_held_for_the_episode(mirror):
-    policy, pose = mirror.policy, mirror.bundle.default_pose
+    policy, pose = mirror.pilot.policy, mirror.bundle.default_pose
     fed = []
     real = policy._session.run
     policy._session.run = lambda feed: fed.append(feed["noise"].copy()) or real(feed)
     for seed in (3, 4, 3):
         policy.reset(seed)
         for tick in range(3):
-            policy.act(state(tick * PERIOD, pose), mirror._stand)
+            policy.act(state(tick * PERIOD, pose), mirror.pilot._stand)
     for first in (0, 3, 6):
         assert (fed[first] == fed[first + 1]).all() and (fed[first] == fed[first + 2]).all()
     assert (fed[0] == fed[6]).all() and (fed[0] != fed[3]).any()

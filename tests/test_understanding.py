@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from rmedge.export import clips, motion, understanding
-from rmedge.export.actor import LANDMARKS
+from rmedge.export import clips, footage, motion, understanding
 from rmedge.export.composer import Composer
+from rmedge.export.sight import FLOW, SEEN, Sight
 from rmedge.export.watchers import imagenet
 from rmedge.labels import LABELS
 
@@ -20,34 +20,26 @@ needs_eye = pytest.mark.skipif(
     reason="no ImageNet weights in the cache: python -m rmedge.export teachers",
 )
 pytestmark = needs_eye
-SIDE = 96
+SIDE = 160
 
 
 def encoder():
     torch.manual_seed(0)
-    return understanding.StreamingEncoder(Composer(4)).eval()
+    return understanding.StreamingEncoder(Composer(4), Sight(4)).eval()
 
 
 @torch.inference_mode()
 def test_frame_by_frame_is_the_whole_clip():
     model = encoder()
     features = torch.rand(2, 6, 5, SIDE, SIDE) - 0.5
-    near, far = model.eye(features[:, :, :3].flatten(0, 1))
-    flow = torch.nn.functional.avg_pool2d(features[:, :, 3:].flatten(0, 1), 2)
-    memory = model.memories(*(part.unflatten(0, (2, 6)) for part in (near, far, flow)))
+    flow = torch.nn.functional.avg_pool2d(features[:, :, 3:].flatten(0, 1), SIDE // FLOW)
+    seen = model.sight(features[:, :, :3].flatten(0, 1), flow)
+    memory = model.memories(seen.unflatten(0, (2, 6)))
     state = torch.zeros(2, understanding.STATE)
     for frame in range(6):
         *said, state = model(features[:, frame], state)
         for part, expected in zip(said, model.conclude(memory[:, frame]), strict=True):
             torch.testing.assert_close(part, expected, atol=1e-4, rtol=0)
-
-
-@torch.inference_mode()
-def test_the_eye_is_frozen_and_sees_at_two_depths():
-    eye = encoder().eye
-    near, far = eye(torch.zeros(1, 3, SIDE, SIDE))
-    assert near.shape == (1, 40, 12, 12) and far.shape == (1, 112, 6, 6)
-    assert not any(weight.requires_grad for weight in eye.parameters())
 
 
 def saying(words, pace=None, gesture=0):
@@ -101,12 +93,9 @@ def test_the_likelier_of_two_words_is_followed_more_than_in_proportion():
 def held_out(count=60):
     rng = np.random.default_rng(3)
     frames = clips.FRAMES
-    return clips.Clips(
-        near=np.zeros((count, frames, 40, 12, 12), np.int8),
-        far=np.zeros((count, frames, 112, 6, 6), np.int8),
-        flow=np.zeros((count, frames, 2, 48, 48), np.int8),
+    return footage.Clips(
+        seen=rng.normal(0, 1, (count, frames, SEEN)).astype(np.float16),
         facing=np.zeros((count, frames, 2), np.float32),
-        body=rng.uniform(0.2, 0.8, (count, frames, LANDMARKS, 2)).astype(np.float32),
         asked=rng.normal(0, 0.4, (count, frames, 3)),
         label=np.tile(rng.integers(len(LABELS), size=(count, 1)), (1, frames)),
         gesture=np.tile(rng.integers(4, size=(count, 1)), (1, frames)),
@@ -147,30 +136,10 @@ def test_the_first_frames_after_a_change_weigh_less():
 def test_it_learns_a_little_and_is_drawn_to_a_teachers_latents(tmp_path):
     data = held_out(8)
     latents = np.zeros((4, clips.FRAMES, motion.Z), np.float32)
-    model = understanding.fit(data, Composer(4), 2, tmp_path / "e.pt", batch=4, latents=latents)
+    model = understanding.fit(data, Composer(4), Sight(4), 2, tmp_path / "e.pt", batch=4, latents=latents)
     assert not model.training and (tmp_path / "e.pt").exists()
     before = Composer(4)
     assert {n for n, p in model.named_parameters() if not p.requires_grad} >= {
         f"composer.{n}" for n, _ in before.named_parameters()
     }
-
-
-def test_where_nobody_is_nothing_is_asked():
-    body = torch.full((4, LANDMARKS, 2), torch.nan)
-    assert understanding._place(body).isnan().all()
-    found, logits = torch.rand(4, 3, requires_grad=True), torch.rand(4, 144)
-    model, true = encoder(), {"body": body, "facing": torch.zeros(4, 2)}
-    assert (
-        understanding._look_loss(model, torch.rand(4, understanding.VIEW), found, logits, true).item() == 0.0
-    )
-
-
-def test_a_look_is_asked_for_the_place_and_rewarded_for_it():
-    model = encoder()
-    body = torch.tensor([[0.2, 0.3], [0.4, 0.7]]).repeat(1, 7, 1)[:, :LANDMARKS]
-    true = {"body": body, "facing": torch.ones(1, 2)}
-    place, view = understanding._place(body), torch.rand(1, understanding.VIEW)
-    logits = torch.zeros(1, understanding.CELLS**2)
-    here = understanding._look_loss(model, view, place, logits, true)
-    there = understanding._look_loss(model, view, place + 0.2, logits, true)
-    assert here.item() < there.item() - 0.3
+    assert not any(weight.requires_grad for weight in model.sight.parameters())

@@ -61,8 +61,7 @@ class Follower:
     def __init__(self, name: str, eye: Eye, body: Body, bundle: Bundle, write_hz: float = 500.0) -> None:
         self.name, self.bundle = name, bundle
         self.eye, self._body = eye, body
-        limits = bundle.envelope
-        self.envelope = Envelope(limits.lower, limits.upper, limits.rate_limit, limits.torque_limit)
+        self.envelope = Envelope(**vars(bundle.envelope))
         self.policy, self.encoder = Beat(bundle.policy.period_ns), Beat(FRAME_NS)
         self.write_period_ns = round(1e9 / write_hz)
         self.reset()
@@ -74,6 +73,7 @@ class Follower:
         self.envelope.reset()
         self.intent: Intent | None = None
         self._wish, self._wished_ns = STAND, 0
+        self.failures, self.fault, self.standing = 0, "", False  # a body asks
         self._asked_ns: int | None = None
         self._from = self._to = self.bundle.default_pose
 
@@ -99,9 +99,19 @@ class Follower:
         """(3,) [m/s, m/s, rad/s] that is asked of the robot now; NaN where none is."""
         return self.wanted(now_ns).velocity if self._body.walks else np.full(3, np.nan)
 
-    def act(self, state: RobotState, trace: Trace | None = None) -> JointTarget:
+    @property
+    def pilot(self) -> Follower:
+        """What the loop's body steers by: itself."""
+        return self
+
+    @property
+    def idle_ns(self) -> int:
+        """How long no command has been valid [ns]."""
+        return self.envelope.refusals * self.write_period_ns
+
+    def act(self, state: RobotState, trace: Trace | None = None, now_ns: int | None = None) -> JointTarget:
         """The command for this instant: straight to where the body should be at the next tick."""
-        now_ns = state.stamp_ns
+        now_ns = state.stamp_ns if now_ns is None else now_ns
         if (
             self._asked_ns is None
             or now_ns - self._asked_ns > self.policy.period_ns - self.write_period_ns // 2

@@ -6,7 +6,7 @@ import sys
 from typing import Sequence
 
 from rmedge import __version__
-from rmedge.cli import command, demo, describe, export, inspect, run, teach, verify
+from rmedge.cli import command, conform, demo, describe, export, guard, inspect, run, shadow, teach, verify
 
 __all__ = ["main"]
 
@@ -31,5 +31,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         "rmedge", "A robot that watches a person, understands the motion, and does it.", EXAMPLES
     )
     parser.add_argument("--version", action="version", version=f"rmedge {__version__}")
-    parser.verbs(demo, run, describe, teach, inspect, verify, export)
+    parser.verbs(demo, run, shadow, guard, describe, teach, inspect, verify, conform, export)
     return command.guard(parser.run, argv)

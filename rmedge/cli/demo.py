@@ -22,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seconds", type=command.positive, default=run.SECONDS, help="how long (10)")
     run.shared_arguments(parser)
-    parser.set_defaults(camera=str(SAMPLE), actuator="sim", robot=None, intent=None)
+    parser.set_defaults(camera=str(SAMPLE), actuator="sim", robot=None, intent=None, realtime=False)
 
 
 def main(args: argparse.Namespace) -> int:

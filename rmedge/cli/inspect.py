@@ -53,6 +53,7 @@ def _told(bundle: Bundle) -> dict[str, Any]:
         "readout": bundle.readout,
         "intent": bundle.intent,
         "envelope": bundle.envelope,
+        "budgets": bundle.budgets,
         "latency_budget_ms": bundle.latency_budget_ms,
         "tolerance": bundle.tolerance,
         "robustness": bundle.robustness,
@@ -117,6 +118,7 @@ def _show(bundle: Bundle) -> None:
                 for taught in bundle.intent.taught
             ],
         )
+    _show_limits(bundle)
     terminal.facts(
         "latency budget",
         {
@@ -128,6 +130,32 @@ def _show(bundle: Bundle) -> None:
         told = getattr(bundle, title)
         if told:
             terminal.facts(title, _flat(told))
+
+
+def _show_limits(bundle: Bundle) -> None:
+    """The envelope joint by joint, and the budgets."""
+    from rmedge.cli import terminal
+
+    envelope, policies = bundle.envelope, bundle.envelope.on_violation
+    shown: dict[str, Any] = {
+        "lower rad": envelope.lower,
+        "upper rad": envelope.upper,
+        "rate rad/s": envelope.rate_limit,
+    }
+    shown.update({"velocity rad/s": envelope.velocity_limit, "torque N m": envelope.torque_limit})
+    shown["jerk rad/s^3"] = envelope.jerk_limit
+    columns = {name: limits for name, limits in shown.items() if limits is not None}
+    terminal.table(
+        "envelope",
+        ("joint", *(f">{name}" for name in columns)),
+        [
+            (joint, *(f"{limits[number]:.4g}" for limits in columns.values()))
+            for number, joint in enumerate(bundle.joint_names)
+        ],
+    )
+    if policies:
+        terminal.facts("a command beyond the envelope", {limit: policies[limit] for limit in policies})
+    terminal.facts("budgets", {name: f"{value:g}" for name, value in vars(bundle.budgets).items()})
 
 
 def _sizes(bundle: Bundle) -> list[tuple[str, int]]:

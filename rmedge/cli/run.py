@@ -6,7 +6,7 @@ import argparse
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from rmedge.cli import command
+from rmedge.cli import command, realtime
 from rmedge.errors import SafetyStop, UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ EXAMPLES = """examples:
   rmedge run --camera 0                                 a mirror: stand before the webcam; Ctrl-C ends it
   rmedge run --camera synthetic --actuator null --json  the whole stack without any hardware
   rmedge run --intent "walk forward slowly, turning left"                     in words; ten seconds
+  rmedge run --realtime --camera 0 --actuator boards:/dev/shm/robot --fifo 50  a robot that firmware serves
   rmedge run --intent "side-step left, waving" --seconds 5 --record out.mp4   captions may be combined
 """
 SECONDS = 10.0  # for cameras that never end
@@ -30,18 +31,29 @@ SECONDS = 10.0  # for cameras that never end
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's flags."""
     parser.add_argument(
-        "--camera", metavar="FILE|N|NAME", help="a video, a webcam's number, synthetic or null"
+        "--camera",
+        metavar="FILE|N|NAME",
+        help="a video, a webcam's number, a stream, synthetic or null (see docs/cameras.md)",
     )
     parser.add_argument(
         "--intent",
         metavar="WORDS",
         help="follow these words, whatever is seen (rmedge inspect lists captions)",
     )
-    parser.add_argument("--actuator", default="sim", choices=("sim", "null"), help="the robot (sim)")
+    parser.add_argument(
+        "--actuator",
+        default="sim",
+        metavar="NAME",
+        help="the robot: sim, null, boards:DIR or module:factory (sim)",
+    )
+    parser.add_argument(
+        "--realtime", action="store_true", help="eyes and body in two processes, behind the arming gate"
+    )
     parser.add_argument("--robot", help="refuse a bundle for any other robot")
     parser.add_argument("--seconds", type=command.positive, help="stop after so long (the whole video)")
     parser.add_argument("--record", metavar="FILM.mp4", help="film the run")
     shared_arguments(parser)
+    realtime.arguments(parser)
 
 
 def shared_arguments(parser: argparse.ArgumentParser) -> None:
@@ -120,20 +132,30 @@ def main(args: argparse.Namespace) -> int:
     from rmedge import Bundle, runtimes, words
     from rmedge.cli import terminal
     from rmedge.clock import Clock, ManualClock
+    from rmedge.protocols import Simulated
+    from rmedge.runtimes.cameras.live import Live
 
     if args.camera is None and args.intent is None:
         raise UsageError("run: expected --camera or --intent, got neither; see rmedge run --help")
+    if args.realtime:
+        if args.record:
+            raise UsageError(
+                "run: expected --record or --realtime, got both; a film would cost it its deadlines"
+            )
+        return realtime.drive(args)
     args.camera = "null" if args.camera is None else args.camera
     bundle = Bundle.load(args.bundle, robot=args.robot)
     asked = None if args.intent is None else words.compose(args.intent, bundle.intent.phrases)
     mirror = runtimes.load(bundle, args.provider, args.threads)
     if asked is not None:
         mirror.follow(asked.phrase.z)
-    live = args.camera.isdigit()
-    clock = Clock() if live else ManualClock()
     with ExitStack() as stack:
         camera = stack.enter_context(runtimes.open_camera(args.camera))
+        live = isinstance(camera, Live)
+        clock = Clock() if live else ManualClock()
         actuator = stack.enter_context(runtimes.open_actuator(args.actuator, bundle.robot))
+        if not isinstance(actuator, Simulated):  # a robot that does not wait for a simulated clock
+            raise UsageError(f"run: expected --realtime with the actuator {args.actuator}, got none; add it")
         seconds = args.seconds or getattr(camera, "duration_s", None if live else SECONDS)
         film = None
         if args.record:
@@ -153,7 +175,7 @@ def main(args: argparse.Namespace) -> int:
         terminal.emit(account)
     else:
         show_account(account, watch, mirror)
-    if mirror.envelope.refusals:
+    if trace.stopped:
         raise SafetyStop(
             f"run: expected valid commands, got none: {trace.stop_reason}; rmedge verify {args.bundle}"
         )

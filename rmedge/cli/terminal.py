@@ -84,13 +84,17 @@ def facts(title: str, rows: Mapping[str, object]) -> None:
     _out.print()
 
 
-def latency(title: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
-    """Rows of count, p50_us, p95_us, p99_us, max_us; what is None was not measured often enough."""
-    keys = ("p50_us", "p95_us", "p99_us", "max_us")
+def latency(
+    title: str,
+    rows: Mapping[str, Mapping[str, Any]],
+    quantiles: Sequence[str] = ("p50", "p95", "p99", "max"),
+) -> None:
+    """Rows of count and, for every quantile, such as p50_us; what is None was not measured often enough."""
+    keys = [f"{name}_us" for name in quantiles]
     missing = any(row.get(key) is None for row in rows.values() for key in keys)
     table(
         title,
-        ("", ">count", ">p50 µs", ">p95 µs", ">p99 µs", ">max µs"),
+        ("", ">count", *(f">{name} µs" for name in quantiles)),
         [(name, row["count"], *(_figure(row.get(key)) for key in keys)) for name, row in rows.items()],
         "not est.: not established by so few samples" if missing else None,
     )

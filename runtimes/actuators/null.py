@@ -33,6 +33,7 @@ class NullActuator:
         )
 
     def write(self, target: JointTarget) -> JointTarget:
+        target.check(len(self._pose))
         return target
 
     def damp(self) -> None:

