@@ -1,4 +1,4 @@
-"""Kills: the processes of a walking robot die, freeze or are told to end, in real time, at seeded instants."""
+"""Kills: processes of a walking robot die, freeze or are told to end, in real time, at seeded instants."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def main(args: argparse.Namespace) -> int:
     machine = context()  # before the benchmark itself makes the load
     with terminal.progress() as show:
         runs = {
-            name: pace(args, priority, lambda done, name=name: show(done, args.seconds, name))  # type: ignore[misc]
+            name: pace(args, priority, lambda done, name=name: show(done, args.seconds, name))
             for name, priority in (("ordinary", None), (f"SCHED_FIFO {args.fifo}", args.fifo))
         }
     told = {

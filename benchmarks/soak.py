@@ -82,7 +82,10 @@ class Soak:
         from rmedge.benchmarks.rig import Rig
         from rmedge.runtimes.meter import Meter
 
-        self._make = lambda number: Rig(bundle, boards, seed=seed + number)
+        def make(number: int) -> Rig:
+            return Rig(bundle, boards, seed=seed + number)
+
+        self._make = make
         self.meter = Meter()
         self.unsafe: Counter[str] = Counter()
         self.clamped: Counter[str] = Counter()
@@ -151,19 +154,21 @@ class Soak:
         """All of it, and what must hold."""
         settled = self.resident[len(self.resident) // 10 :] or [0.0]
         growth_mb = settled[-1] - settled[0]
+        traced = self.traced_bytes
         counted = self.meter.histograms["step"].count
         claims = [
             ("no unsafe command", not self.unsafe, dict(self.unsafe) or "none"),
             ("no drift of the deadlines' grid", not (self.drift_ns or self.missed), f"{self.drift_ns} ns"),
             ("every tick is in the histogram", counted == self.ticks, counted),
-            (f"Python holds less than {LEAK_BYTES} bytes more", self.traced_bytes < LEAK_BYTES, self.traced_bytes),
+            (f"Python holds less than {LEAK_BYTES} bytes more", traced < LEAK_BYTES, traced),
             (f"the process grows by less than {LEAK_MB:g} MB", growth_mb < LEAK_MB, f"{growth_mb:+.2f} MB"),
             ("no torn record accepted", not self.torn_accepted, self.torn_accepted),
         ]  # fmt: skip
         return {
             "ticks": self.ticks, "simulated_s": self.ticks * self.rig.rate.period_ns / 1e9,
             "episodes": self.episodes, "falls": self.falls, "stops": dict(self.stops),
-            "commands": self.commands, "unsafe": dict(self.unsafe), "clamped": dict(self.clamped), "policy_failures": self.failures,
+            "commands": self.commands, "unsafe": dict(self.unsafe), "clamped": dict(self.clamped),
+            "policy_failures": self.failures,
             "drift_ns": self.drift_ns, "missed": self.missed, "torn_accepted": self.torn_accepted,
             "resident_mb": self.resident, "resident_growth_mb": growth_mb,
             "traced_bytes": self.traced_bytes, "traced_ticks": self.traced_ticks,
@@ -177,13 +182,13 @@ def _show(told: Mapping[str, Any]) -> None:
     from rmedge.cli import terminal
 
     terminal.latency("what a step cost, if the machine was quiet", told["timing"], QUANTILES)
-    ticks, traced = told["ticks"], told["traced_ticks"]
+    ticks, traced, stops = told["ticks"], told["traced_ticks"], told["stops"] or "no stops"
     terminal.facts(
         "soak",
         {
             "ticks": f"{ticks} of {told['asked']}: {told['simulated_s']:.0f} s in {told['wall_s']:.0f} s",
             "commands": told["commands"],
-            "robot": f"fell {told['falls']} times, begun {told['episodes']} times; {told['stops'] or 'no stops'}",
+            "robot": f"fell {told['falls']} times in {told['episodes']} starts; {stops}",
             "clamped": told["clamped"],
             "resident": f"{told['resident_growth_mb']:+.2f} MB",
             "traced": f"{told['traced_bytes']:+d} bytes over {traced} ticks",

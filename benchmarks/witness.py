@@ -70,6 +70,12 @@ class Witness:
             self.stopped_ns = self.clock.now_ns()
         self.robot.damp()
 
+    def __enter__(self) -> Witness:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        pass
+
     def _check(self, target: JointTarget) -> None:
         if self.stopped_ns is not None:
             self.unsafe["after a stop"] += 1
