@@ -15,7 +15,7 @@ def show_faults(told: Mapping[str, Any]) -> None:
     rows = {**told["by_kind"], "vision's deaths": told["deaths"], "all": told["all"]}
     terminal.table(
         "faults while walking",
-        ("kind", ">injected", ">falls", ">95 %", ">damped", ">ms", ">unsafe", ">torn", ">taken"),
+        ("kind", ">times", ">falls", ">95 %", ">damped", ">ms", ">unsafe", ">torn", ">taken"),
         [
             (
                 kind, row["injected"], row["falls"], "{:.2f}-{:.2f}".format(*row["interval"]), row["damped"],
@@ -23,8 +23,9 @@ def show_faults(told: Mapping[str, Any]) -> None:
             )
             for kind, row in rows.items()
         ],
-        "falls: while it had commands, not what collapses when damped; ms: at worst, to damping from the\n"
-        "last valid action; unsafe: commands; torn: records refused; taken: torn records that were believed",
+        "falls: while it had commands; what collapses when it is damped is no fall\n"
+        "ms: at worst, from the last valid action to damping\n"
+        "torn: slots refused, at every look; taken: torn records that were believed",
     )  # fmt: skip
     terminal.table(
         "when it is blind, and when it sees again",
@@ -39,8 +40,9 @@ def show_faults(told: Mapping[str, Any]) -> None:
             for kind, row in rows.items()
             if row["resumed"][1]
         ],
-        "stood: from 1.5 s after it was blind it stayed where it was; away, turned: how far it went at most\n"
-        "still: its last sway above 0.1 m/s or 0.15 rad/s was over within those 1.5 s; and when it was",
+        "stood: from 1.5 s after it was blind it stayed within 0.2 m, 0.4 rad of where it was\n"
+        "away, turned: how far it went at most\n"
+        "still: so many were below 0.1 m/s and 0.15 rad/s by then; when they were",
     )  # fmt: skip
     show_claims(told["claims"])
     if told["not_hit"]:

@@ -27,7 +27,7 @@ DEATHS = (
     "camera.read_raises", "encoder.slow", "encoder.silent", "encoder.raises", "vision.killed",
     "vision.frozen",
 )  # fmt: skip
-SLOW = ("camera.slow_read", "encoder.slow")  # intents still come, late
+SLOW = ("camera.slow_read", "encoder.slow", "intent.corrupt")  # intents still come, late or few
 # nothing tells that what comes is wrong
 FED = ("camera.freeze", "camera.dark", "camera.wrong_size", "encoder.wild")
 # nothing that can be believed is seen any more

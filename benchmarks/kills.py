@@ -47,7 +47,13 @@ def evaluate(
 
 
 def _row(
-    injected: int, fell: bool | None, state: str, reason: str, took_s: float | None, holds: bool
+    injected: int,
+    fell: bool | None,
+    state: str,
+    reason: str,
+    took_s: float | None,
+    holds: bool,
+    walked_m: float | None = None,
 ) -> dict[str, Any]:
     return {
         "injected": injected,
@@ -56,13 +62,15 @@ def _row(
         "reason": reason,
         "took_s": took_s,
         "holds": holds,
+        "walked_m": walked_m,
     }
 
 
 def _found(row: Mapping[str, Any]) -> str:
     fell = {None: "unknown", True: "fell", False: "no fall"}[row["fell"]]
     why = f" ({row['reason']})" if row["reason"] else ""
-    return f"{row['injected']} times: {fell}, {row['state']}{why}"
+    walked = "" if row["walked_m"] is None else f", walked {row['walked_m']:.1f} m"
+    return f"{row['injected']} times: {fell}{walked}, {row['state']}{why}"
 
 
 def _instants(rng: np.random.Generator, seconds: float) -> Iterator[float]:
@@ -90,7 +98,7 @@ def _kill_vision(bundle: str, seconds: float, rng: np.random.Generator, folder: 
         account = _walk(bundle, projector, seconds, folder, strike)
     fell = _fell(account)
     whole = not account.stopped and fell is False and len(account.vision_deaths) == struck
-    return _row(struck, fell, account.state.name, account.reason, account.seconds, whole)
+    return _row(struck, fell, account.state.name, account.reason, account.seconds, whole, _walked(account))
 
 
 def _freeze_vision(bundle: str, seconds: float, rng: np.random.Generator, folder: Path) -> dict[str, Any]:
@@ -114,7 +122,7 @@ def _freeze_vision(bundle: str, seconds: float, rng: np.random.Generator, folder
         account = _walk(bundle, projector, seconds, folder, strike)
     fell = _fell(account)
     whole = not account.stopped and fell is False and not account.vision_deaths
-    return _row(struck, fell, account.state.name, account.reason, account.seconds, whole)
+    return _row(struck, fell, account.state.name, account.reason, account.seconds, whole, _walked(account))
 
 
 def _strike_body(number: signal.Signals) -> Callable[..., dict[str, Any]]:
@@ -136,7 +144,9 @@ def _strike_body(number: signal.Signals) -> Callable[..., dict[str, Any]]:
         why = f"killed by signal {number}" if number is signal.SIGKILL else number.name
         whole = account.stopped and why in account.reason and took_s is not None and took_s < 2.0
         struck = int(struck_s is not None)
-        return _row(struck, _fell(account), account.state.name, account.reason, took_s, whole)
+        return _row(
+            struck, _fell(account), account.state.name, account.reason, took_s, whole, _walked(account)
+        )
 
     return run
 
@@ -226,7 +236,7 @@ def _filled_disk(bundle: str, seconds: float, rng: np.random.Generator, folder: 
         subprocess.run(["umount", str(disk)], capture_output=True, check=False)
     fell = _fell(account)
     whole = bool(struck) and not account.stopped and fell is False
-    return _row(struck, fell, account.state.name, account.reason, account.seconds, whole)
+    return _row(struck, fell, account.state.name, account.reason, account.seconds, whole, _walked(account))
 
 
 def _walk(
@@ -247,6 +257,12 @@ def _fell(account: Any) -> bool | None:
     """What the body's report says; a body that was killed has none."""
     robot = account.body.get("robot")
     return None if not robot else robot["fell_at_s"] is not None
+
+
+def _walked(account: Any) -> float | None:
+    """[m], by the same report."""
+    robot = account.body.get("robot")
+    return float(robot["distance"]) if robot else None
 
 
 def _memory() -> str | None:

@@ -18,11 +18,11 @@ from rmedge.bundle import Bundle
 from rmedge.runtimes.boards.files import HEADER, SLOTS
 from rmedge.testing import KINDS, Fault, corrupt
 
-__all__ = ["STAND_S", "Outcome", "attempt", "evaluate"]
+__all__ = ["STANDS", "STAND_S", "Outcome", "attempt", "evaluate"]
 
-STAND_S = 1.5  # so long after vision died it must stand:
+STAND_S = 1.5  # so long after vision died it must have stopped walking:
 STANDS = (0.2, 0.4)  # from then on it stays within a foot's length [m] and so much [rad] of where it is
-STILL = (0.1, 0.15)  # and is still below these [m/s, rad/s], which its rocking exceeds for a while longer
+STILL = (0.1, 0.15)  # below these [m/s, rad/s] it does not even sway, which takes it a while longer
 RESUME_S, WALKS = 2.2, 0.3  # so long after vision came back it walks, at this speed [m/s], on average
 AFTER_S, STREAM_S = 1.0, 0.3  # watched after a fault, and after a stop
 LATEST_NS = 100_000_000  # without a valid action for so long: damped
@@ -132,9 +132,10 @@ class Ordeal:
         if blow.kind == "body.stall" and on and self.rng.random() < 0.05:
             self.hits += 1
             rig.clock.sleep_until_ns(rig.clock.now_ns() + round(blow.amount * 1e9))
+        now_s = rig.now_s
         rig.advance()
-        if rig.robot.timeouts > timeouts and self.damped_at_s is None:
-            self.damped_at_s, self.damping_ms = rig.now_s, (rig.now_s - blow.at_s) * 1e3
+        if rig.robot.timeouts > timeouts and self.damped_at_s is None:  # it did before this step of the world
+            self.damped_at_s, self.damping_ms = now_s, (now_s - blow.at_s) * 1e3
         if self.fell_at_s is None and self.damped_at_s is None and rig.robot.world.fell:
             self.fell_at_s = rig.now_s
 

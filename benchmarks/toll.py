@@ -8,7 +8,7 @@ from typing import Any, Iterable, Sequence
 import numpy as np
 
 from rmedge.benchmarks.faults import ALL, BLIND, DEATHS, SENSED, UNHEARD
-from rmedge.benchmarks.ordeal import STAND_S, Outcome
+from rmedge.benchmarks.ordeal import STAND_S, STANDS, Outcome
 from rmedge.benchmarks.statistics import wilson
 
 __all__ = ["summary"]
@@ -87,7 +87,9 @@ def _claims(hit: Sequence[Outcome], deaths: Sequence[Outcome]) -> list[dict[str,
         "damping is streamed: nothing else comes, and no step without it": every["broken"],
     }
     whole = {
-        f"it stands within {STAND_S:g} s of going blind": blind["stood"],
+        f"from {STAND_S:g} s after going blind it stays within {STANDS[0]:g} m of where it is": blind[
+            "stood"
+        ],
         "it walks on when vision returns": dead["resumed"],
         "it is damped when it tilts, flails, overheats, or nobody is heard": (saved, len(doomed)),
     }

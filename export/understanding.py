@@ -48,7 +48,7 @@ class StreamingEncoder(nn.Module):
     def __init__(self, composer: Composer, sight: Sight):
         super().__init__()
         self.composer, self.sight = composer.requires_grad_(False), sight.requires_grad_(False)
-        self.drop = nn.Dropout(0.2)
+        self.drop = nn.Dropout(0.3)
         self.remember = nn.GRU(SEEN, STATE, batch_first=True)
         self.judge = nn.Linear(STATE, len(LABELS) + 1)  # the words, and that nobody is there
         self.pace = nn.Linear(STATE, 3 * len(LABELS))  # the velocity, if it is that word

@@ -28,6 +28,7 @@ from rmedge.trace import Marks
 
 __all__ = ["Body"]
 
+FARTHEST = 2.0  # times as far from standing as the farthest motion with a name
 SOFTEST = 0.02  # the share of its stiffness that a ramp begins with
 
 
@@ -61,6 +62,9 @@ class Body:
             actuator, "state"
         )  # whoever is on the other side of the boards wants to know it
         self._intents = intents
+        told = pilot.bundle.intent
+        # what lies farther out than any motion with a name was never learnt
+        self._reach = FARTHEST * max(float(np.linalg.norm(phrase.z - told.stand)) for phrase in told.phrases)
         self._since_ns = clock.now_ns()
         self._seen: RobotState | None = None
         self._stepped_ns = self._wrote_ns = self._since_ns
@@ -222,7 +226,8 @@ class Body:
         before = self.pilot.intent
         if intent is None or (before is not None and intent.captured_ns <= before.captured_ns):
             return
-        sound = intent.z.shape == self.pilot.bundle.intent.stand.shape and np.isfinite(intent.z).all()
+        z, stand = intent.z, self.pilot.bundle.intent.stand
+        sound = z.shape == stand.shape and float(np.linalg.norm(z - stand)) <= self._reach  # not so for a NaN
         if sound and intent.captured_ns <= now_ns:
             self.pilot.intent = intent
             self.counts[Count.INTENTS] += 1

@@ -266,6 +266,7 @@ def test_an_operator_who_was_heard_must_go_on_being_heard(make):
         lambda z, now: Intent(z[:-1], 1.0, 1.0, now),
         lambda z, now: Intent(z * np.nan, 1.0, 1.0, now),
         lambda z, now: Intent(z, 1.0, 1.0, now + 10**12),
+        lambda z, now: Intent(z * 100, 1.0, 1.0, now),
     ],
 )
 def test_an_intent_that_cannot_be_is_not_followed(make, bundle, wrong):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Body", "Eye", "Follower"]
 
-STALE_NS = 800_000_000  # as the mirror: from here on the robot stands
+STALE_NS = 800_000_000  # longer than our own intents are followed: poses are missed more often
 FRAME_NS = 100_000_000
 
 

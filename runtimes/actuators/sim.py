@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SimActuator"]
 
-TIMEOUT_NS = 100_000_000  # commanded once and then silent for so long: its motors damp themselves
+TIMEOUT_NS = 80_000_000  # commanded once and then silent for so long: its motors damp themselves
 SETTLED_NS = 500_000_000  # held by the same gains for so long, a hanging robot is let down
 DAMPING = 5.0  # [N m s/rad]
 

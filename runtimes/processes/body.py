@@ -90,15 +90,20 @@ class Service:
         deadline_ns = self.rate.wait()
         meter.begin(deadline_ns)
         body.step(meter)
-        intent = body.pilot.intent
-        followed = body.state is State.RUN and intent is not None
-        meter.end(intent.captured_ns if followed and intent is not None else None)
+        meter.end(self._followed_ns(deadline_ns))
         if self._advance is not None:
             self._advance()
         if self.robot is None and body.state.stopped:
             self.robot = getattr(body.actuator, "told", dict)()
         if self.desk is not None and body.counts[Count.STEPS] % EVERY == 0:
             self.desk.attend(deadline_ns, self.rate.missed)
+
+    def _followed_ns(self, now_ns: int) -> int | None:
+        """When the picture was taken that is followed now; None: the robot stands by itself."""
+        intent = self.body.pilot.intent
+        if intent is None or self.body.state is not State.RUN:
+            return None
+        return intent.captured_ns if now_ns - intent.captured_ns < self.body.budgets.intent_ns else None
 
     def serve(self, alive: Any) -> None:
         """Step for ever; whoever is orphaned or told to end stands still, is damped, and goes."""
