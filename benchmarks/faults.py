@@ -29,7 +29,7 @@ DEATHS = (
 )  # fmt: skip
 SLOW = ("camera.slow_read", "encoder.slow", "intent.corrupt")  # intents still come, late or few
 # nothing tells that what comes is wrong
-FED = ("camera.freeze", "camera.dark", "camera.wrong_size", "encoder.wild")
+FED = ("camera.freeze", "camera.dark", "camera.wrong_size")
 # nothing that can be believed is seen any more
 BLIND = tuple(
     kind

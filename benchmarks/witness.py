@@ -23,7 +23,7 @@ class Witness:
 
     A command is unsafe when it is not finite, when it leaves the position limits, when it breaks the
     limits of rate, velocity or predicted torque though the limits that come after them leave it a choice,
-    or when it comes at all after the motors were damped.
+    or when it comes at all after the motors were damped. A jerk limit is not looked at.
 
     Attributes:
         commands: how many were given; damped: how many times damping was asked for.
@@ -36,7 +36,6 @@ class Witness:
     def __init__(self, robot: Actuator, bundle: Bundle, clock: Clock) -> None:
         self.robot, self.clock = robot, clock
         self.limits = bundle.envelope
-        self.velocity_limit: np.ndarray | None = getattr(bundle.envelope, "velocity_limit", None)
         self._joints = len(bundle.joint_names)
         self.commands = self.damped = 0
         self.unsafe: Counter[str] = Counter()
@@ -86,10 +85,15 @@ class Witness:
             self.unsafe["position"] += 1
         elif self._state is None:
             self.unsafe["without a state"] += 1
-        else:
+        elif not self._stands(target):
             low, high = self._allowed(target, self._state)
             if not ((pos >= low - ROUNDING) & (pos <= high + ROUNDING)).all():
                 self.unsafe["rate, velocity or torque"] += 1
+
+    def _stands(self, target: JointTarget) -> bool:
+        """A limit that refuses instead of clamping gives the last command again, whatever the joints do."""
+        refuses = "reject" in self.limits.on_violation.values()
+        return refuses and self._last is not None and np.array_equal(target.joint_pos, self._last.joint_pos)
 
     def _allowed(self, target: JointTarget, state: RobotState) -> tuple[np.ndarray, np.ndarray]:
         """(Da,) lowest and highest: from the limit that wins to the one that yields to all others."""
@@ -98,8 +102,8 @@ class Witness:
         coast = state.joint_pos + target.kd * state.joint_vel / kp  # where no torque is predicted
         reach = limits.torque_limit / kp
         windows = [(coast - reach, coast + reach)]
-        if self.velocity_limit is not None:  # who is too fast already is not pushed further
-            fast = state.joint_vel > self.velocity_limit, state.joint_vel < -self.velocity_limit
+        if limits.velocity_limit is not None:  # who is too fast already is not pushed further
+            fast = state.joint_vel > limits.velocity_limit, state.joint_vel < -limits.velocity_limit
             windows.append((np.where(fast[1], coast, -np.inf), np.where(fast[0], coast, np.inf)))
         if last is not None:
             step_s = min(max((target.stamp_ns - last.stamp_ns) * 1e-9, 0.0), LONGEST_S)

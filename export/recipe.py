@@ -86,7 +86,7 @@ FULL = {
 QUICK = Effort(
     teacher_shards=2, autoencoder_steps=150, readout_steps=200, composer_steps=100, first_shards=2,
     round_shards=1, rounds=1, round_steps=100, final_steps=100, consistency_steps=50, stills=64,
-    sight_steps=6, clips=64, held_out_clips=32, encoder_steps=40, world=False, compare=True,
+    sight_steps=4, clips=32, held_out_clips=20, encoder_steps=10, world=False, compare=True,
 )  # fmt: skip
 
 Advance = Callable[[float], None]

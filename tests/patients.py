@@ -81,6 +81,11 @@ def ldd(*names: str, lacking: tuple[str, ...] = ()) -> Answer:
     return Answer(0, "\n".join(lines + [f"\t{name} => not found" for name in lacking]))
 
 
+def cache(name: str) -> dict[str, Answer]:
+    """What the loader knows of."""
+    return {"ldconfig -p": Answer(0, f"\t{name} (libc6) => /usr/lib/{name}")}
+
+
 def said(verb: str, *flags: str, answer: Answer = Answer(0, "{}")) -> dict[str, Answer]:  # noqa: B008
     """What a verb of our own says about each shipped bundle."""
     return {" ".join(("python -m rmedge", verb, *flags, name, "--json")): answer for name in Bundle.names()}
@@ -102,10 +107,11 @@ def status(cores: str = "0-7", groups: str = "44 1000", capable: int = 0) -> str
     return f"Groups:\t{groups} \nCapEff:\t{capable:016x}\nCpus_allowed_list:\t{cores}"
 
 
+SWAPS = "Filename\tType\tSize\tUsed\tPriority\n"
 ANYWHERE = {
     "/proc/self/limits": limits(),
     "/proc/self/status": status(),
-    "/proc/swaps": "Filename\tType\tSize\tUsed\tPriority",
+    "/proc/swaps": SWAPS.strip(),
     "/proc/meminfo": "MemTotal:       32000000 kB",
     "/proc/mounts": "/dev/sda1 / ext4 rw 0 0\ntmpfs /dev/shm tmpfs rw 0 0",
     "/proc/1/cgroup": "0::/init.scope",
@@ -128,12 +134,16 @@ ADDRESS = "ip -4 -o addr show dev eth0"
 ROOMS = {".": 40 << 30, "/dev/shm": 4 << 30}
 
 
-def clocks(gpu: str, low: str = "1984000") -> dict[str, str]:
+CPUS = "/sys/devices/system/cpu/cpu{}/cpufreq/scaling_"
+
+
+def clocks(gpu: str) -> dict[str, str]:
     """Clocks that jetson_clocks locked."""
-    frequency = {f"/sys/devices/system/cpu/cpu{n}/cpufreq/scaling_": n for n in range(8)}
     files = {}
-    for stem in frequency:
-        files.update({f"{stem}min_freq": low, f"{stem}max_freq": "1984000", f"{stem}governor": "schedutil"})
+    for stem in map(CPUS.format, range(8)):
+        files.update(
+            {f"{stem}min_freq": "1984000", f"{stem}max_freq": "1984000", f"{stem}governor": "schedutil"}
+        )
     return {**files, f"/sys/class/devfreq/{gpu}/min_freq": "918", f"/sys/class/devfreq/{gpu}/max_freq": "918"}
 
 
@@ -154,7 +164,7 @@ JETPACK_6 = Patient(
         "/etc/nvpmodel.conf": MODES,
         "/proc/device-tree/compatible": "nvidia,p3768-0000+p3767-0000\0nvidia,p3767-0000\0nvidia,tegra234",
         "/proc/sys/kernel/osrelease": "5.15.148-tegra",
-        "/proc/swaps": "Filename\tType\tSize\tUsed\tPriority\n/dev/zram0\tpartition\t964000\t9000\t5",
+        "/proc/swaps": SWAPS + "/dev/zram0\tpartition\t964000\t9000\t5",
     },
     {
         **WELL,
@@ -205,7 +215,7 @@ LAPTOP = Patient(
         "/sys/bus/pci/devices/0000:01:00.0/class": "0x030000",
         "/proc/sys/kernel/osrelease": "6.8.0-45-generic",
         "/proc/driver/nvidia/version": "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15",
-        "/proc/swaps": "Filename\tType\tSize\tUsed\tPriority\n/swapfile\tfile\t2097148\t0\t-2",
+        "/proc/swaps": SWAPS + "/swapfile\tfile\t2097148\t0\t-2",
     },
     {
         **WELL,
@@ -268,17 +278,19 @@ WRONG = Answer(
     1, err="rmedge: verify: expected policy.actions within 0.001, got 0.31; try another onnxruntime"
 )
 FLIPPED = Answer(1, err="rmedge: bundle: expected sha256 12ab for policy.onnx, got 34cd; get it again")
-CPUS = "/sys/devices/system/cpu/cpu{}/cpufreq/scaling_"
 
 FAULTS = (
     fault("a Python that is too old", "python", LAPTOP, python=(3, 7, 17)),
     fault("a Python that nobody tried", "python", LAPTOP, python=(3, 15, 0)),
     fault("a 32-bit system", "python", CONTAINER, machine="armv7l"),
     fault("no onnxruntime", "onnxruntime", CONTAINER, *NO_ENGINE, "numpy",
-          packages={"onnxruntime": None}, answers=broken("ModuleNotFoundError: No module named 'onnxruntime'")),
+          packages={"onnxruntime": None}, answers=broken("ModuleNotFoundError: no onnxruntime")),
     fault("two wheels of onnxruntime", "onnxruntime", LAPTOP, packages={"onnxruntime": "1.22.0"}),
+    fault("two wheels of onnxruntime on a Jetson", "onnxruntime", JETPACK_5,
+          packages={"onnxruntime": "1.16.3"}),
     fault("one wheel over the other's files", "onnxruntime", CONTAINER, answers=engine("1.17.0")),
-    fault("an onnxruntime that crashes", "onnxruntime", CONTAINER, *NO_ENGINE, "numpy", answers=broken("", -11)),
+    fault("an onnxruntime that crashes", "onnxruntime", CONTAINER, *NO_ENGINE, "numpy",
+          answers=broken("", -11)),
     fault("an onnxruntime of last year", "onnxruntime", CONTAINER,
           packages={"onnxruntime": "1.15.1"}, answers=engine("1.15.1")),
     fault("NumPy 2 under a build for NumPy 1", "numpy", JETPACK_6, "onnxruntime", *NO_ENGINE, *NO_CUDA,
@@ -300,7 +312,7 @@ FAULTS = (
           packages={"onnxruntime-gpu": None, "onnxruntime": "1.23.0"}, answers=engine("1.23.0")),
     fault("a build for another CUDA", "cuda", JETPACK_6, "golden on cuda",
           answers={f"ldd {CUDA}": ldd("libcudnn.so.9", lacking=("libcudart.so.13", "libcublas.so.13")),
-                   "ldconfig -p": Answer(0, "\tlibcudart.so.12 (libc6,AArch64) => /usr/lib/libcudart.so.12")}),
+                   **cache("libcudart.so.12")}),
     fault("a driver older than the build's CUDA", "cuda", LAPTOP, "golden on cuda",
           answers=engine("1.22.0", "Tensorrt", "CUDA", cuda="13.0")),
     fault("CUDA from pip, where the loader does not look", "cuda", LAPTOP, "golden on cuda",
@@ -308,37 +320,44 @@ FAULTS = (
           answers={f"ldd {CUDA}": ldd("libcudnn.so.9", lacking=("libcudart.so.12",))}),
     fault("another cuDNN", "cudnn", JETPACK_6, "golden on cuda",
           answers={f"ldd {CUDA}": ldd("libcublas.so.12", "libcudart.so.12", lacking=("libcudnn.so.9",)),
-                   "ldconfig -p": Answer(0, "\tlibcudnn.so.8 (libc6,AArch64) => /usr/lib/libcudnn.so.8")}),
+                   **cache("libcudnn.so.8")}),
     fault("another TensorRT", "tensorrt", JETPACK_6,
           answers={f"ldd {TENSORRT}": ldd("libcudart.so.12", lacking=("libnvinfer.so.8",)),
-                   "ldconfig -p": Answer(0, "\tlibnvinfer.so.10 (libc6,AArch64) => /usr/lib/libnvinfer.so.10")}),
+                   **cache("libnvinfer.so.10")}),
     fault("PyPI's GPU build on an Orin", "gpu kernels", JETPACK_6, "golden on cuda",
           answers={f"{PROBE} kernels {CUDA}": Answer(0, "sm_120 sm_121 sm_89 sm_90")}),
     fault("a desktop's kernels on an Orin", "gpu kernels", JETPACK_6, "golden on cuda",
           answers={f"{PROBE} kernels {CUDA}": Answer(0, "ptx_90 sm_80 sm_86 sm_90")}),
-    fault("kernels as PTX alone", "gpu kernels", LAPTOP, answers={f"{PROBE} kernels {CUDA}": Answer(0, "ptx_80")}),
+    fault("a GPU older than the build", "gpu kernels", LAPTOP, "golden on cuda",
+          answers={SMI: Answer(0, "NVIDIA GeForce GTX 980, 5.2")}),
+    fault("kernels as PTX alone", "gpu kernels", LAPTOP,
+          answers={f"{PROBE} kernels {CUDA}": Answer(0, "ptx_80")}),
     fault("a GPU that computes something else", "golden on cuda", LAPTOP,
           answers=said("verify", "--provider", "cuda", answer=WRONG)),
-    fault("JetPack 4", "jetpack", JETPACK_5, files={"/etc/nv_tegra_release": "# R32 (release), REVISION: 7.1, X"}),
+    fault("JetPack 4", "jetpack", JETPACK_5,
+          files={"/etc/nv_tegra_release": "# R32 (release), REVISION: 7.1, X"}),
     fault("a Python that JetPack's wheels are not for", "jetpack", JETPACK_6, python=(3, 12, 3)),
-    fault("a power mode with limits", "power mode", JETPACK_6, answers={"nvpmodel -q": Answer(0, "NV Power Mode: 15W\n0")}),
+    fault("a power mode with limits", "power mode", JETPACK_6,
+          answers={"nvpmodel -q": Answer(0, "NV Power Mode: 15W\n0")}),
     fault("clocks that are not locked", "clocks", JETPACK_6, files={f"{CPUS.format(3)}min_freq": "729600"}),
     fault("a GPU clock that is not locked", "clocks", JETPACK_5,
           files={"/sys/class/devfreq/17000000.ga10b/min_freq": "306"}),
-    fault("a governor that saves power", "governor", LAPTOP, files={f"{CPUS.format(0)}governor": "powersave"}),
+    fault("a governor that saves power", "governor", LAPTOP,
+          files={f"{CPUS.format(0)}governor": "powersave"}),
     fault("a quota on the cores", "cores", CONTAINER, files={"/sys/fs/cgroup/cpu.max": "150000 100000"}),
     fault("a single core", "cores", CONTAINER, files={"/proc/self/status": status("2")}),
     fault("programs in swap", "swap", LAPTOP,
-          files={"/proc/swaps": "Filename\tType\tSize\tUsed\tPriority\n/swapfile\tfile\t2097148\t524288\t-2"}),
+          files={"/proc/swaps": SWAPS + "/swapfile\tfile\t2097148\t524288\t-2"}),
     fault("no swap on a small Jetson", "swap", JETPACK_6,
-          files={"/proc/swaps": "Filename\tType", "/proc/meminfo": "MemTotal:        7620000 kB"}),
+          files={"/proc/swaps": SWAPS.strip(), "/proc/meminfo": "MemTotal:        7620000 kB"}),
     fault("no leave for real time", "rtprio", JETPACK_6, files={"/proc/self/limits": limits(priority=0)},
           answers={f"{PROBE} fifo 50": Answer(1, err="PermissionError: [Errno 1] Operation not permitted")}),
     fault("a kernel without real time for groups", "rtprio", JETPACK_5,
           answers={f"{PROBE} fifo 50": Answer(1, err="PermissionError: [Errno 1] Operation not permitted")}),
     fault("no leave to lock memory", "memlock", LAPTOP, files={"/proc/self/limits": limits("65536")}),
     fault("no camera", "camera", LAPTOP, "permissions", files=dict.fromkeys(CAMERA)),
-    fault("another camera than the one named", "camera", LAPTOP, "permissions", asked={"camera": "/dev/video4"}),
+    fault("another camera than the one named", "camera", LAPTOP, "permissions",
+          asked={"camera": "/dev/video4"}),
     fault("two cameras without stable names", "camera", JETPACK_6,
           files={"/dev/v4l/by-id/usb-Camera-video-index0": None, "/sys/class/video4linux/video1/index": "0"}),
     fault("a camera that wants a library", "camera", CONTAINER, packages={"pyzmq": None}),
@@ -351,7 +370,7 @@ FAULTS = (
     fault("a cable that is out", "network", JETPACK_6, files={"/sys/class/net/eth0/carrier": "0"}),
     fault("a network without multicast", "network", JETPACK_6, files={"/sys/class/net/eth0/flags": "0x3"}),
     fault("an address elsewhere", "network", JETPACK_6,
-          answers={ADDRESS: Answer(0, "2: eth0    inet 192.168.1.20/24 brd 192.168.1.255 scope global eth0")}),
+          answers={ADDRESS: Answer(0, "2: eth0    inet 192.168.1.20/24 scope global eth0")}),
     fault("the robot's own address", "network", JETPACK_6,
           answers={ADDRESS: Answer(0, "2: eth0    inet 192.168.123.161/24 scope global eth0")}),
     fault("DDS bound to another network", "network", JETPACK_6,
@@ -363,7 +382,7 @@ FAULTS = (
     fault("a disk that is full", "disk", JETPACK_5, rooms={".": 3 << 20}),
     fault("little shared memory", "shared memory", CONTAINER, rooms={"/dev/shm": 8 << 20}),
     fault("shared memory that is shut", "shared memory", CONTAINER, shut=frozenset({"/dev/shm"})),
-    fault("boards on a disk", "shared memory", JETPACK_6, asked={"boards": "/var/robot"}, rooms={"/": 40 << 30},
-          files={"/": ""}),
+    fault("boards on a disk", "shared memory", JETPACK_6,
+          asked={"boards": "/var/robot"}, rooms={"/": 40 << 30}, files={"/": ""}),
     fault("a container without its GPU", "container", JETPACK_6, files={"/.dockerenv": ""}),
 )  # fmt: skip

@@ -27,7 +27,7 @@ def test_a_projection_is_within_reach_and_leaves_what_is_there():
     ("word", "asked", "goes", "gait"),
     [
         ("stand", (0.05, 0.0, 0.1), (0.0, 0.0, 0.0), "stand"),
-        ("walk_forward", (0.66, 0.0, 0.0), (0.6, 0.0, 0.0), FAST),  # who walks is followed at a walk
+        ("walk_forward", (0.66, 0.0, 0.0), (0.55, 0.0, 0.0), FAST),  # who walks is followed at a walk
         ("walk_forward", (0.4, 0.0, 0.0), (0.4, 0.0, 0.0), STEADY),
         ("run_forward", (0.66, 0.0, 0.0), (0.66, 0.0, 0.0), FAST),
         ("walk_backward", (-0.5, 0.0, 0.0), (-0.5, 0.0, 0.0), FAST),

@@ -21,7 +21,17 @@ from patients import FAULTS, HEALTHY, Fault, Patient
 from rmedge.cli import main
 from rmedge.runtimes import doctor
 from rmedge.runtimes.doctor import (
-    CHECKS, FAILURE, NOT_HERE, UNKNOWN, WARNING, Answer, Finding, ThisSystem, examine, probes, system,
+    CHECKS,
+    FAILURE,
+    NOT_HERE,
+    UNKNOWN,
+    WARNING,
+    Answer,
+    Finding,
+    ThisSystem,
+    examine,
+    probes,
+    system,
 )  # fmt: skip
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "doctor.md"
@@ -157,12 +167,12 @@ def test_a_simulators_network_needs_no_address() -> None:
 
 
 def test_a_program_is_asked_once_and_never_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "PROMPT_S", 0.3)
     here, mark = ThisSystem(), tmp_path / "asked"
     for _ in range(3):
         assert here.run("sh", "-c", f"echo x >> {mark}; echo said; exit 3") == Answer(3, "said")
     assert mark.read_text() == "x\n"
     assert here.run("rmedge-no-such-program") is None
+    monkeypatch.setattr(system, "PROMPT_S", 0.3)
     start = time.monotonic()
     # a child that holds the pipe open must not hold us
     assert here.run("sh", "-c", "sleep 60 & sleep 60") == Answer(None)
@@ -268,7 +278,7 @@ def rows(title: str) -> list[list[str]]:
 
 def test_the_page_lists_every_check() -> None:
     assert [row[:2] for row in rows("Checks")] == [
-        [f"`{name}`", (check.__doc__ or "").strip()] for name, check in CHECKS.items()
+        [f"`{name}`", (check.__doc__ or "").strip().rstrip(".")] for name, check in CHECKS.items()
     ]
 
 

@@ -108,6 +108,32 @@ class TestWitness:
         self.write(witness, bundle)
         assert witness.unsafe
 
+    def test_who_is_too_fast_may_only_be_braked(self, witness: Witness, bundle: Bundle) -> None:
+        limit = np.full(len(bundle.kp), 0.5)
+        witness.limits = replace(bundle.envelope, velocity_limit=limit)
+        self.write(witness, bundle)
+        state = NullActuator(bundle.robot).read()
+        fast = np.zeros_like(limit)
+        fast[4] = 0.8
+        witness._state = replace(state, joint_vel=fast)
+        coast = fast * bundle.kd / bundle.kp
+        assert coast[4] < 0.002 * bundle.envelope.rate_limit[4]
+        self.write(witness, bundle, 4, 0.99 * coast[4])
+        self.write(witness, bundle)
+        assert not witness.unsafe
+        self.write(witness, bundle, 4, 1.01 * coast[4])
+        assert witness.unsafe == {"rate, velocity or torque": 1}
+
+    def test_a_refused_command_is_the_last_one_again(self, witness: Witness, bundle: Bundle) -> None:
+        self.write(witness, bundle)
+        state = NullActuator(bundle.robot).read()
+        witness._state = replace(state, joint_vel=np.full(len(bundle.kp), 100.0))
+        self.write(witness, bundle)
+        assert witness.unsafe.pop("rate, velocity or torque") == 1
+        witness.limits = replace(bundle.envelope, on_violation={"torque": "reject"})
+        self.write(witness, bundle)
+        assert not witness.unsafe
+
     def test_nothing_may_follow_a_stop(self, witness: Witness, bundle: Bundle) -> None:
         self.write(witness, bundle)
         witness.damp()

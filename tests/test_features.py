@@ -135,3 +135,18 @@ def test_colours_come_as_the_image_networks_take_them():
     np.testing.assert_allclose(features[0, 0], 1.0)
     np.testing.assert_allclose(features[0, 1:3], -127 / 128)
     assert not features[0, 3:].any()
+
+
+def test_colours_may_be_finer_than_what_the_flow_is_taken_from():
+    from dataclasses import replace
+
+    spec = replace(IMAGE, colour="rgb", feature_height=160, feature_width=160)
+    lines = np.zeros((160, 160, 3), np.uint8)
+    lines[:, ::2] = 254  # gone at 96 pixels
+    stream = Features(spec, PERIOD)
+    stream.push(lines, PERIOD)
+    features = stream.push(lines, 2 * PERIOD)
+    assert features.shape == (1, 5, 160, 160)
+    np.testing.assert_allclose(features[0, 0, :, ::2], 127 / 128)
+    np.testing.assert_allclose(features[0, 0, :, 1::2], -127 / 128)
+    assert np.abs(features[0, 3:]).max() < 0.1

@@ -26,7 +26,7 @@ FILES = sorted(
 FENCES = {
     "yaml": ("rmedge/bundle.py", "export/", "benchmarks/"),
     "rich": ("rmedge/cli/", "export/", "benchmarks/"),
-    "onnxruntime": ("runtimes/session.py", "export/", "benchmarks/"),
+    "onnxruntime": ("runtimes/session.py", "runtimes/doctor/probes.py", "export/", "benchmarks/"),
     "cv2": (
         "runtimes/cameras/video.py",
         "runtimes/cameras/webcam.py",

@@ -6,7 +6,20 @@ import sys
 from typing import Sequence
 
 from rmedge import __version__
-from rmedge.cli import command, conform, demo, describe, export, guard, inspect, run, shadow, teach, verify
+from rmedge.cli import (
+    command,
+    conform,
+    demo,
+    describe,
+    doctor,
+    export,
+    guard,
+    inspect,
+    run,
+    shadow,
+    teach,
+    verify,
+)
 
 __all__ = ["main"]
 
@@ -17,6 +30,7 @@ EXAMPLES = """examples:
   rmedge run --intent "turn left, waving"  command it in words
   rmedge describe walk.mp4                 what motion is in this video, in words and numbers
   rmedge verify g1-mirror                  does this machine compute what the bundle promises?
+  rmedge doctor                            is this computer fit to run a robot, and what mends it?
 
 exit codes: 0 all well, 1 a check failed, 2 usage, 3 something is absent, 4 safety stop
 """
@@ -31,5 +45,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         "rmedge", "A robot that watches a person, understands the motion, and does it.", EXAMPLES
     )
     parser.add_argument("--version", action="version", version=f"rmedge {__version__}")
-    parser.verbs(demo, run, shadow, guard, describe, teach, inspect, verify, conform, export)
+    parser.verbs(demo, run, shadow, guard, describe, teach, inspect, verify, conform, doctor, export)
     return command.guard(parser.run, argv)

@@ -96,7 +96,7 @@ KINDS = {
     "encoder.nan": Kind("an intent is not a number", _IGNORE),
     "encoder.inf": Kind("an intent is infinite", _IGNORE),
     "encoder.wrong_shape": Kind("an intent lacks its last number", _IGNORE),
-    "encoder.wild": Kind("intents are so many times too long", "commands stay in the envelope", 100.0),
+    "encoder.wild": Kind("intents are so many times too long", _IGNORE, 100.0),
     "encoder.raises": Kind("the engine raises", _FADE),
 }
 
