@@ -52,7 +52,7 @@ def clock(
         for name, follower in team(terms.bundle, terms.beside, _one_core()).items():
             reel = Reel(take.unsqueezed(), take.rate_hz)
             trace = play(follower, reel, terms.bundle.robot, terms.seconds).trace
-            every = max(1, round(follower.encoder.period_ns / follower.policy.period_ns))
+            every = max(1, round(follower.encoder.period_ns / follower.pilot.policy.period_ns))
             if number != WARM_UP:
                 row = frames_ns(trace, every), watching_ns(trace, every), float(trace.compute_ns.sum() / 1e9)
                 spent.setdefault(name, []).append(row)
