@@ -156,7 +156,8 @@ class Pilot:
         if chunk is None:  # until the first plan comes, the default pose is one, as long as any
             ends_ns = (self._began_ns or 0) + self._plan_ns
         else:
-            ends_ns = chunk.stamp_ns + len(chunk.joint_pos) * chunk.period_ns
+            # a chunk that was over when it came is still on the way to its last row
+            ends_ns = max(chunk.stamp_ns + len(chunk.joint_pos) * chunk.period_ns, self._met_ns)
         if now_ns < ends_ns and not self.envelope.refusals:
             self._valid_ns = now_ns
             self.idle_ns = 0

@@ -299,3 +299,17 @@ def test_magnitude_and_slowdown_hold_the_motion_back(make, bundle):
     assert np.abs(poses(0.0, 1.0, 100)).max() < 1e-12
     slow = poses(1.0, 4.0, 400)
     assert np.abs(np.diff(slow, axis=0)).max() < 0.5 * np.abs(np.diff(whole, axis=0)).max()
+
+
+def test_a_policy_whose_every_answer_is_over_when_it_comes_is_followed_all_the_same(make, bundle):
+    body = make()
+    act, coming = body.pilot.policy.act, []
+    late = bundle.policy.outputs["action_chunk"][1]  # as many ticks as a chunk has rows
+
+    def answer(*asked):
+        coming.append(act(*asked))
+        return coming[-late - 1] if len(coming) > late else None
+
+    body.pilot.policy.act = answer
+    assert None not in step(body, 1000)
+    assert body.counts[Count.HOLDS] <= 1  # while the first was under way
