@@ -21,9 +21,11 @@ def robot() -> SimActuator:
     body = robots.load("g1")
     robot, clock = SimActuator(body), ManualClock()
     robot.attach(clock)
-    robot.write(JointTarget(body.default_pose, np.full(29, 200.0), np.full(29, 5.0), 0))
-    clock.sleep_until_ns(200_000_000)
-    robot.advance()
+    kp, kd = np.full(29, 200.0), np.full(29, 5.0)
+    for until_ns in range(50_000_000, 250_000_000, 50_000_000):  # within the robot's command time-out
+        robot.write(JointTarget(body.default_pose, kp, kd, clock.now_ns()))
+        clock.sleep_until_ns(until_ns)
+        robot.advance()
     return robot
 
 
