@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from rmedge.export.acts import Repertoire
 from rmedge.export.clips import VIEWS, Take, features_of, film, somewhere
 from rmedge.export.sides import mirrored
-from rmedge.export.sight import FLOW, FLOW_STEP, MIDDLE, SPREAD, Sight, eight_bits
+from rmedge.export.sight import FLOW, FLOW_STEP, Sight, eight_bits
+from rmedge.runtimes.features import MIDDLE, SPREAD
 
 __all__ = ["Clips", "Stills", "render", "snap"]
 

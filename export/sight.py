@@ -21,6 +21,7 @@ from rmedge.export.eye import FAR, NEAR, Eye
 from rmedge.export.sides import mirrored
 from rmedge.export.training import train
 from rmedge.labels import LABELS
+from rmedge.runtimes.features import MIDDLE, SPREAD
 
 __all__ = ["FLOW", "SEEN", "Sight", "fit_sight"]
 
@@ -32,7 +33,6 @@ HEADS = 3  # places that the wide look attends to; the first is where somebody i
 SOLID = (0, 1, 2, 3, 4, 9, 10, 11, 12)  # landmarks that say how large one is: all but the arms'
 JITTER = 0.08  # by which the close look is led astray in training, as a share of the height
 FLOW_STEP = 32.0  # flow is kept as int8 steps of 1/32
-MIDDLE, SPREAD = 127.0, 128.0  # see `runtimes.features`
 TOLERANCE = (0.2, 0.15, 0.25)  # contracts, section 2: success from pixels [m/s, m/s, rad/s]
 THIRD_PERSON, NOBODY = VIEWS.index("third-person"), VIEWS.index("nobody")
 Truth = Mapping[str, torch.Tensor]

@@ -58,9 +58,8 @@ class Body:
         self.state, self.reason = state, ""
         self.counts = np.zeros(len(Count), np.int64)
         self.sent: JointTarget | None = None  # the last command that the motors took, None when damped
-        self._tells = hasattr(
-            actuator, "state"
-        )  # whoever is on the other side of the boards wants to know it
+        # whoever is on the other side of the boards wants to know the state
+        self._tells = hasattr(actuator, "state")
         self._intents = intents
         told = pilot.bundle.intent
         # what lies farther out than any motion with a name was never learnt
@@ -99,6 +98,13 @@ class Body:
     def hear(self, now_ns: int) -> None:
         """The operator was alive at this instant; who has once been heard must go on being heard."""
         self._heard_ns = now_ns
+
+    def tally(self) -> np.ndarray:
+        """The counters, brought up to date with what the envelope counts by joint."""
+        envelope = self.pilot.envelope
+        self.counts[Count.CLAMPED] = sum(int(joints.sum()) for joints in envelope.clamped.values())
+        self.counts[Count.REFUSED] = envelope.refused.sum()
+        return self.counts
 
     def step(self, trace: Marks | None = None) -> None:
         """One write period of whatever state it is in."""
@@ -206,6 +212,7 @@ class Body:
             self._take(self._intents(), now_ns)
         target = pilot.act(state, trace, now_ns)
         counts[Count.POLICY_FAILURES] = pilot.failures
+        counts[Count.STANDING] += pilot.resting and not pilot.standing
         if not pilot.idle_ns:
             if self.state is State.HOLD:
                 self.state = State.RUN

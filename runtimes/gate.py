@@ -19,7 +19,7 @@ from rmedge.specs import Frame, RobotState
 if TYPE_CHECKING:
     from rmedge.bundle import Bundle
 
-__all__ = ["Check", "body_checks", "demand", "vision_checks"]
+__all__ = ["Check", "body_checks", "camera_check", "demand", "vision_checks"]
 
 WARM, TIMED = 20, 200  # calls before, and under the stopwatch: a p99 of fewer says nothing
 

@@ -37,6 +37,7 @@ class Pilot:
     Attributes:
         intent: what to follow; an old or an unsure one decays to standing.
         standing: nothing is followed, and the robot keeps its balance.
+        resting: the last command was for standing, told to or because the intent had decayed.
         magnitude: the share of the way from the default pose that is gone, for a robot's first steps.
         slowdown: how many times slower than planned, for a robot that hangs from a gantry.
         failures: calls of the policy that raised, or gave what is not finite or not of its shape.
@@ -55,7 +56,7 @@ class Pilot:
         self.policy = Policy(bundle, provider, threads)
         self.envelope = Envelope(**vars(bundle.envelope))
         self.write_period_ns = round(1e9 / write_hz)
-        self.standing = False
+        self.standing = self.resting = False
         self.magnitude = self.slowdown = 1.0
         self._fresh_ns, self._stale_ns = bundle.budgets.intent_fresh_ns, bundle.budgets.intent_ns
         self._plan_ns = bundle.policy.outputs["action_chunk"][1] * bundle.policy.period_ns
@@ -86,6 +87,7 @@ class Pilot:
         """The command for this instant, which is the state's where none is given."""
         now_ns = state.stamp_ns if now_ns is None else now_ns
         z = self.wanted(now_ns)
+        self.resting = z is self._stand
         if self._began_ns is None:
             self._began_ns = self._valid_ns = now_ns
         then_ns, self._step_ns = now_ns, self.write_period_ns  # in the plan's own time

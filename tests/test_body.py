@@ -313,3 +313,19 @@ def test_a_policy_whose_every_answer_is_over_when_it_comes_is_followed_all_the_s
     body.pilot.policy.act = answer
     assert None not in step(body, 1000)
     assert body.counts[Count.HOLDS] <= 1  # while the first was under way
+
+
+def test_what_decays_and_what_is_held_back_is_counted(make, bundle):
+    body = make()
+    step(body, 100)
+    assert body.tally()[Count.STANDING] == 50  # nobody has shown it anything
+    body.pilot.intent = Intent(bundle.intent.stand.astype(np.float32) + 1, 1.0, 1.0, body.clock.now_ns())
+    step(body, 200)
+    assert body.tally()[Count.STANDING] == 50  # followed, whole
+    step(body, 1000)
+    assert body.tally()[Count.STANDING] == pytest.approx(50 + 375, abs=2)  # from 450 ms of age on
+    tight = np.full(29, 1e-6)
+    body.pilot.envelope = type(body.pilot.envelope)(**{**vars(bundle.envelope), "rate_limit": tight})
+    step(body, 40)
+    clamped = sum(int(joints.sum()) for joints in body.pilot.envelope.clamped.values())
+    assert body.tally()[Count.CLAMPED] == clamped > 0

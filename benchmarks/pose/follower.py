@@ -73,7 +73,7 @@ class Follower:
         self.envelope.reset()
         self.intent: Intent | None = None
         self._wish, self._wished_ns = STAND, 0
-        self.failures, self.fault, self.standing = 0, "", False  # a body asks
+        self.failures, self.fault, self.standing, self.resting = 0, "", False, False  # a body asks
         self._asked_ns: int | None = None
         self._from = self._to = self.bundle.default_pose
 

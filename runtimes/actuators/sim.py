@@ -65,9 +65,7 @@ class SimActuator:
         self._gains: tuple[Any, Any] = (None, None)
         self._target = robot.default_pose.copy()
         self.timeouts = 0
-        self._commanded_ns: int | None = (
-            None  # simulated instant of the last command; None: damped, or none yet
-        )
+        self._commanded_ns: int | None = None  # instant of the last command; None: damped, or none yet
         self._hook: Any = None  # where the pelvis hangs
         self._settled_ns = 0  # since when the gains have been what they are
         self._clock = Clock()
@@ -105,7 +103,7 @@ class SimActuator:
     def advance(self) -> None:
         world, until_ns = self.world, self._clock.now_ns() - self._start_ns
         while world.time_ns < until_ns:
-            if self._commanded_ns is not None and world.time_ns - self._commanded_ns >= TIMEOUT_NS:
+            if self._commanded_ns is not None and world.time_ns - self._commanded_ns >= self.timeout_ns:
                 self.timeouts += 1
                 self.damp()
             world.step(self._target)

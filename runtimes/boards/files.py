@@ -14,7 +14,19 @@ import numpy as np
 from rmedge.errors import AbsentError, BoardError, LayoutError, UsageError, WriterError
 from rmedge.runtimes.boards.records import CAPACITY, RECORDS, VERSION, fingerprint, record_of
 
-__all__ = ["HEADER", "MAGIC", "SLOTS", "claim", "file_size", "home", "make", "place", "survey", "translated"]
+__all__ = [
+    "HEADER",
+    "MAGIC",
+    "SLOTS",
+    "claim",
+    "file_size",
+    "home",
+    "make",
+    "memory",
+    "place",
+    "survey",
+    "translated",
+]
 
 HEADER = np.dtype(
     [
@@ -32,10 +44,15 @@ MAGIC = b"RMEDGESM"
 SLOTS = 4  # a reader may be three records slow before the one that it reads is written over
 
 
-def home() -> Path:
-    """Where boards lie when nobody says: one directory a user, in memory where the system can."""
+def memory() -> Path:
+    """A place in memory, where the system has one."""
     base = Path("/dev/shm")
-    return (base if os.access(base, os.W_OK) else Path("/tmp")) / f"rmedge-{os.geteuid()}"
+    return base if os.access(base, os.W_OK) else Path("/tmp")
+
+
+def home() -> Path:
+    """Where boards lie when nobody says: one directory a user."""
+    return memory() / f"rmedge-{os.geteuid()}"
 
 
 def place(path: str | os.PathLike[str], name: str) -> Path:

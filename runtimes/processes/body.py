@@ -46,7 +46,7 @@ class Desk:
         body, record = self._body, self._status.record
         record["stamp_ns"], record["state"] = now_ns, body.state
         record["ticks"], record["missed"] = body.counts[Count.STEPS], missed
-        record["counts"][: len(body.counts)] = body.counts
+        record["counts"][: len(Count)] = body.tally()
         record["reason"] = body.reason.encode()[:TEXT]
         self._status.publish()
 
@@ -129,7 +129,7 @@ class Service:
         return {
             "state": body.state.name,
             "reason": body.reason,
-            "counts": {count.name.lower(): int(body.counts[count]) for count in Count},
+            "counts": {count.name.lower(): int(number) for count, number in zip(Count, body.tally())},
             "missed_deadlines": self.rate.missed,
             "clamped": {name: int(joints.sum()) for name, joints in envelope.clamped.items()},
             "refused": int(envelope.refused.sum()),

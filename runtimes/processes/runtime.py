@@ -15,6 +15,7 @@ import numpy as np
 
 from rmedge.errors import AbsentError, ArmingError, CheckError, RmedgeError, SafetyStop, UsageError
 from rmedge.runtimes.boards import Board
+from rmedge.runtimes.boards.files import memory
 from rmedge.runtimes.boards.records import TEXT, Verb
 from rmedge.runtimes.gate import Check, camera_check, demand
 from rmedge.runtimes.processes.child import Child
@@ -100,7 +101,7 @@ class Runtime:
         self.bundle = Bundle.load(bundle)
         self._own = boards is None
         self._folder = (
-            Path(tempfile.mkdtemp(prefix="rmedge-", dir=_memory())) if boards is None else Path(boards)
+            Path(tempfile.mkdtemp(prefix="rmedge-", dir=memory())) if boards is None else Path(boards)
         )
         self._requests = Board.create(self._folder, "request")
         self._requests.record["magnitude"], self._requests.record["slowdown"] = magnitude, slowdown
@@ -261,16 +262,19 @@ class Runtime:
 
     def _listen(self, timeout_s: float) -> None:
         for child in (self._vision, self._body):
-            told = None if child is None else child.hear(timeout_s if child is self._vision else 0.0)
-            if told is None:
-                continue
-            if told["kind"] == "camera":
-                trouble = told["trouble"]
-                self._camera = ("waiting", "live", "lost")[told["state"]] + (
-                    f": {trouble}" if trouble else ""
-                )
-            elif told["kind"] == "report":
-                self._report = {key: value for key, value in told.items() if key != "kind"}
+            if child is not None:
+                self._heed(child.hear(timeout_s if child is self._vision else 0.0))
+
+    def _heed(self, told: dict[str, Any] | None) -> bool:
+        """Keep what a process told; whether it told anything."""
+        if told is None:
+            return False
+        if told["kind"] == "camera":
+            trouble = told["trouble"] and f": {told['trouble']}"
+            self._camera = ("waiting", "live", "lost")[told["state"]] + trouble
+        elif told["kind"] == "report":
+            self._report = {key: value for key, value in told.items() if key != "kind"}
+        return True
 
     def _beat(self) -> None:
         """The operator's heartbeat."""
@@ -294,7 +298,7 @@ class Runtime:
                 self._ask(Verb.ESTOP if self._stop else Verb.STOP, reason)
                 self._body.process.terminate()
             self._body.end(5.0)
-            while self._listening():
+            while self._heed(self._body.hear(0.2)):
                 pass
             self._body = None
         if self._vision is not None:
@@ -302,15 +306,3 @@ class Runtime:
             self._vision.end(1.0)
             self._vision = None
         return state
-
-    def _listening(self) -> bool:
-        assert self._body is not None
-        told = self._body.hear(0.2)
-        if told is not None and told["kind"] == "report":
-            self._report = {key: value for key, value in told.items() if key != "kind"}
-        return told is not None
-
-
-def _memory() -> str:
-    """Where shared memory lives."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
