@@ -40,7 +40,7 @@ EYES = BLIND + SLOW + FED
 SENSED = ("actuator.tilt", "actuator.flail", "actuator.overheat")  # the robot must be damped at once
 UNHEARD = ("actuator.write_lost", "actuator.link_lost", "body.killed")  # nobody's damping gets there
 WALKING_S = (1.2, 2.2)  # when a fault begins: it walks by then, in any phase of its stride
-LASTING_S, BLIND_S = (0.05, 1.0), (1.0, 4.0)
+LASTING_S, BLIND_S = (0.05, 1.0), (2.0, 5.0)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, Iterable, Sequence
 import numpy as np
 
 from rmedge.benchmarks.faults import ALL, BLIND, DEATHS, SENSED, UNHEARD
-from rmedge.benchmarks.ordeal import STAND_S, STANDS, Outcome
+from rmedge.benchmarks.ordeal import STAND_S, Outcome
 from rmedge.benchmarks.statistics import wilson
 
 __all__ = ["summary"]
@@ -55,8 +55,8 @@ def _row(mine: Sequence[Outcome]) -> dict[str, Any]:
         "torn_accepted": sum(o.torn_accepted for o in mine),
         "stood": _share(o.stood for o in mine),
         "still": _share(o.still_s is not None and o.still_s <= STAND_S for o in mine if o.stood is not None),
-        "away_max_m": max((o.away_m for o in mine if o.away_m is not None), default=None),
-        "turned_max_rad": max((o.turned_rad for o in mine if o.turned_rad is not None), default=None),
+        "drift_max_m_s": max((o.drift_m_s for o in mine if o.drift_m_s is not None), default=None),
+        "drift_max_rad_s": max((o.drift_rad_s for o in mine if o.drift_rad_s is not None), default=None),
         "still_p50_s": float(np.quantile(still, 0.5)) if still else None,
         "still_max_s": max(still, default=None),
         "resumed": _share(o.resumed for o in mine),
@@ -87,9 +87,7 @@ def _claims(hit: Sequence[Outcome], deaths: Sequence[Outcome]) -> list[dict[str,
         "damping is streamed: nothing else comes, and no step without it": every["broken"],
     }
     whole = {
-        f"from {STAND_S:g} s after going blind it stays within {STANDS[0]:g} m of where it is": blind[
-            "stood"
-        ],
+        f"from {STAND_S:g} s after going blind on, what it does has the label stand": blind["stood"],
         "it walks on when vision returns": dead["resumed"],
         "it is damped when it tilts, flails, overheats, or nobody is heard": (saved, len(doomed)),
     }

@@ -142,7 +142,7 @@ class Pilot:
             if chunk is None or (self._chunk is not None and chunk.stamp_ns <= self._chunk.stamp_ns):
                 return
             rows = chunk.joint_pos
-            if rows.ndim == 2 and rows.shape[1] == len(self._from) and np.isfinite(rows).all():
+            if rows.shape[1:] == self._from.shape and np.count_nonzero(np.isfinite(rows)) == rows.size:
                 self._join(chunk, now_ns)
                 return
             self.fault = f"expected finite rows of {len(self._from)} joints, got some that are not"

@@ -73,13 +73,44 @@ class Session:
                 f"provider: expected {wanted}, got {active}; check the driver and the CUDA libraries"
             )
         self.provider = active
-        self.output_names = list(outputs)
+        self.output_names, self._shapes = list(outputs), dict(outputs)
         _check("input", self._session.get_inputs(), inputs)
         _check("output", self._session.get_outputs(), outputs)
 
     def run(self, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The declared outputs, in their declared order."""
         return self._session.run(self.output_names, feed)
+
+    def bind(self, feed: Mapping[str, np.ndarray]) -> Bound:
+        """A call on these arrays, contiguous float32, as they are whenever it is made."""
+        return Bound(
+            self._session,
+            feed,
+            {name: np.zeros(self._shapes[name], np.float32) for name in self.output_names},
+        )
+
+
+class Bound:
+    """A graph on arrays that stay where they are; the answer is in the same ones every time.
+
+    It saves what `Session.run` spends on finding its inputs and on making room for its outputs.
+    """
+
+    def __init__(
+        self, session: Any, feed: Mapping[str, np.ndarray], answer: Mapping[str, np.ndarray]
+    ) -> None:
+        self._run, self._binding = session.run_with_iobinding, session.io_binding()
+        self._feed = feed  # onnxruntime knows their addresses alone
+        self._answer = list(answer.values())
+        for name, array in feed.items():
+            self._binding.bind_input(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+        for name, array in answer.items():
+            self._binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+
+    def __call__(self) -> list[np.ndarray]:
+        """The declared outputs, in their declared order."""
+        self._run(self._binding)
+        return self._answer
 
 
 def _check(kind: str, found: Any, declared: Mapping[str, tuple[int, ...]]) -> None:

@@ -190,16 +190,16 @@ def test_without_a_time_it_ends_with_the_pictures(mirror):
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
 def test_a_policy_that_breaks_plays_on_then_holds_then_is_damped(mirror, broken):
-    real = mirror.pilot.policy._session.run
+    real = mirror.pilot.policy._infer
 
-    def breaks(feed):
-        chunk = real(feed)[0]
+    def breaks():
+        chunk = real()[0]
         if len(robot.targets) >= 300:
             chunk[..., 4] = broken
         return [chunk]
 
     robot = Recorder(open_actuator("null", mirror.bundle.robot))
-    mirror.pilot.policy._session.run = breaks
+    mirror.pilot.policy._infer = breaks
     trace = Loop(open_camera("synthetic"), mirror, robot).run(seconds=5.0)
     rows = mirror.bundle.policy.outputs["action_chunk"][1]
     assert trace.stopped
@@ -217,9 +217,9 @@ def test_a_policy_that_breaks_plays_on_then_holds_then_is_damped(mirror, broken)
 
 def test_a_short_fault_is_played_over_and_the_run_goes_on(mirror):
     robot = Recorder(open_actuator("null", mirror.bundle.robot))
-    policy = mirror.pilot.policy._session.run
-    mirror.pilot.policy._session.run = lambda feed: [
-        np.full_like(policy(feed)[0], np.nan if 100 <= len(robot.targets) < 109 else 0.01)
+    policy = mirror.pilot.policy._infer
+    mirror.pilot.policy._infer = lambda: [
+        np.full_like(policy()[0], np.nan if 100 <= len(robot.targets) < 109 else 0.01)
     ]
     trace = Loop(open_camera("synthetic"), mirror, robot).run(seconds=1.0)
     assert (trace.stop_reason, trace.ticks, trace.refused) == ("", 50, 0)

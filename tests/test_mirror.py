@@ -285,8 +285,8 @@ def test_the_clock_goes_by_time_and_not_by_calls(mirror):
 def test_the_policy_sees_its_history_oldest_first_scaled_and_clipped(mirror):
     policy, bundle = mirror.pilot.policy, mirror.bundle
     fed = []
-    real = policy._session.run
-    policy._session.run = lambda feed: fed.append(feed["proprio"].copy()) or real(feed)
+    real = policy._infer
+    policy._infer = lambda: fed.append(policy._proprio.copy()) or real()
     rng = np.random.default_rng(3)
     joints = len(bundle.default_pose)
     rows, action = [], np.zeros(joints)
@@ -322,8 +322,8 @@ def test_each_term_is_clipped_at_its_own_limit(monkeypatch, tmp_path):
     joints = len(policy._default)
     high = RobotState(np.full(joints, 90.0), np.full(joints, 90.0), np.full(3, 90.0), np.full(3, 90.0), 0)
     fed = []
-    real = policy._session.run
-    policy._session.run = lambda feed: fed.append(feed["proprio"].copy()) or real(feed)
+    real = policy._infer
+    policy._infer = lambda: fed.append(policy._proprio.copy()) or real()
     policy.act(high, np.zeros(4))
     sizes = (3, 3, joints, joints, joints)
     assert fed[0][0, : sum(sizes[:4])].tolist() == np.repeat([1.0, 2.0, 3.0, 4.0], sizes[:4]).tolist()
@@ -332,8 +332,8 @@ def test_each_term_is_clipped_at_its_own_limit(monkeypatch, tmp_path):
 def test_the_noise_is_of_the_seed_and_held_for_the_episode(mirror):
     policy, pose = mirror.pilot.policy, mirror.bundle.default_pose
     fed = []
-    real = policy._session.run
-    policy._session.run = lambda feed: fed.append(feed["noise"].copy()) or real(feed)
+    real = policy._infer
+    policy._infer = lambda: fed.append(policy._noise.copy()) or real()
     for seed in (3, 4, 3):
         policy.reset(seed)
         for tick in range(3):
