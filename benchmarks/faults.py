@@ -28,6 +28,7 @@ DEATHS = (
     "vision.frozen",
 )  # fmt: skip
 SLOW = ("camera.slow_read", "encoder.slow", "intent.corrupt")  # intents still come, late or few
+LASTING = ("camera.slow_read", "encoder.slow")  # a call takes `amount` [s]
 # nothing tells that what comes is wrong
 FED = ("camera.freeze", "camera.dark", "camera.wrong_size")
 # nothing that can be believed is seen any more
@@ -59,6 +60,11 @@ class Blow:
     def end_s(self) -> float:
         """When it is over."""
         return self.at_s + self.for_s
+
+    @property
+    def sees_s(self) -> float:
+        """When vision is back at the latest: a call that lasts too long may have begun just before the end."""
+        return self.end_s + (self.amount if self.kind in LASTING else 0.0)
 
 
 def plan(seed: int, count: int, kinds: Sequence[str] = tuple(ALL), joints: int = 1) -> list[Blow]:

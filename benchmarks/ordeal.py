@@ -103,7 +103,7 @@ class Ordeal:
     def run(self) -> Outcome:
         """Until it is over, or the robot has been damped or has fallen for a moment."""
         rig, blow = self.rig, self.blow
-        until_s = blow.end_s + (RESUME_S if blow.kind in EYES else AFTER_S)
+        until_s = blow.sees_s + RESUME_S if blow.kind in EYES else blow.end_s + AFTER_S
         try:
             while rig.now_s < until_s:
                 self._tick()
@@ -169,7 +169,7 @@ class Ordeal:
             stood = not over and drift_m_s < STANDS[0] and drift_rad_s < STANDS[1]
             still_s = None if over else _still_after(moved, blow)
         if blow.kind in EYES:
-            back = moved[moved[:, 0] > blow.end_s + RESUME_S - 0.8]
+            back = moved[moved[:, 0] > blow.sees_s + RESUME_S - 0.8]
             resumed = not over and len(back) > 0 and float(back[:, 1].mean()) > WALKS
         return Outcome(
             blow=blow,

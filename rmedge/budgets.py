@@ -22,7 +22,7 @@ class Budgets:
     state_ms: float = 100.0  # and one older than this is none: hold, then damp
     image_ms: float = 500.0  # an older picture says nothing about now
     intent_fresh_ms: float = 200.0  # an intent this old is still followed whole: a picture may be lost
-    intent_ms: float = 450.0  # and from here on it is told to stand, which takes another second
+    intent_ms: float = 300.0  # and from here on it is told to stand, which takes another second
     hold_ms: float = 50.0  # without a valid command for so long: damp
     operator_ms: float = 1000.0  # an operator silent for so long has let go: stand
     heartbeat_ms: float = 80.0  # a body silent for so long is dead: whoever owns the motors damps

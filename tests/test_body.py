@@ -323,7 +323,7 @@ def test_what_decays_and_what_is_held_back_is_counted(make, bundle):
     step(body, 200)
     assert body.tally()[Count.STANDING] == 50  # followed, whole
     step(body, 1000)
-    assert body.tally()[Count.STANDING] == pytest.approx(50 + 375, abs=2)  # from 450 ms of age on
+    assert body.tally()[Count.STANDING] == pytest.approx(50 + 450, abs=2)  # from 300 ms of age on
     tight = np.full(29, 1e-6)
     body.pilot.envelope = type(body.pilot.envelope)(**{**vars(bundle.envelope), "rate_limit": tight})
     step(body, 40)

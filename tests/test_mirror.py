@@ -14,7 +14,7 @@ from rmedge.runtimes.pilot import SURE, UNSURE
 from rmedge.specs import ActionChunk, Intent, RobotState
 
 MS = 1_000_000
-FRESH_NS, STALE_NS = 200 * MS, 450 * MS  # the budgets of a bundle that states none
+FRESH_NS, STALE_NS = 200 * MS, 300 * MS  # the budgets of a bundle that states none
 WRITE, PERIOD = 2 * MS, 20 * MS
 UPRIGHT = np.array([0.0, 0.0, -1.0])
 
