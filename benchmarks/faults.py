@@ -63,7 +63,7 @@ class Blow:
 
     @property
     def sees_s(self) -> float:
-        """When vision is back at the latest: a call that lasts too long may have begun just before the end."""
+        """When vision is back at the latest: a call that lasts may have begun just before the end."""
         return self.end_s + (self.amount if self.kind in LASTING else 0.0)
 
 
