@@ -183,6 +183,7 @@ def growth(bundle: Bundle, ticks: int) -> dict[str, Any]:
 
 
 def _show(told: Mapping[str, Any]) -> None:
+    from rmedge.benchmarks.context import facts as in_words
     from rmedge.cli import terminal
 
     facts: dict[str, object] = {}
@@ -198,5 +199,4 @@ def _show(told: Mapping[str, Any]) -> None:
     facts[f"grown over {grown['ticks']} ticks"] = (
         f"{grown['resident_bytes'] / 1e6:+.2f} MB resident, {grown['traced_bytes']:+d} bytes traced"
     )
-    context = {key: value for key, value in told["context"].items() if value is not None}
-    terminal.facts("how it went", {**facts, **context})
+    terminal.facts("how it went", {**facts, **in_words(told["context"])})

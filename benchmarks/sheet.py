@@ -11,8 +11,8 @@ from typing import Any, Callable, Mapping, Sequence
 from rmedge.errors import AbsentError
 
 __all__ = [
-    "COLOURS", "INK", "bar", "colour", "dash", "document", "drawn", "fact", "made", "needed", "number",
-    "section", "table", "tiles",
+    "COLOURS", "INK", "Html", "bar", "colour", "dash", "document", "drawn", "fact", "facts", "made", "needed",
+    "number", "section", "table", "tiles", "words",
 ]  # fmt: skip
 
 COLOURS = 8  # as many as CSS below names; a ninth line is drawn as the first, dashed
@@ -120,6 +120,15 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .8rem 0 0; padding
 """
 
 
+class Html(str):
+    """Words that are HTML already: nothing in them is escaped again."""
+
+
+def words(text: str) -> str:
+    """As HTML."""
+    return text if isinstance(text, Html) else escape(text)
+
+
 def needed() -> None:
     """Say so where what draws the plots is absent.
 
@@ -132,12 +141,13 @@ def needed() -> None:
         raise AbsentError('page: expected matplotlib, got none; pip install "rmedge[report]"') from error
 
 
-def document(title: str, body: Sequence[str], path: Path) -> None:
-    """Write it."""
+def document(title: str, body: Sequence[str], path: Path, css: str = "", script: str = "") -> None:
+    """Write it; ``css`` and ``script`` are the page's own, after what every sheet has."""
+    script = f"<script>{script}</script>" if script else ""
     path.write_text(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{CSS}</style></head>\n<body><main>{''.join(body)}</main></body></html>\n",
+        f"<style>{CSS}{css}</style></head>\n<body><main>{''.join(body)}</main>{script}</body></html>\n",
         encoding="utf-8",
     )
 
@@ -145,7 +155,7 @@ def document(title: str, body: Sequence[str], path: Path) -> None:
 def tiles(rows: Sequence[tuple[str, str, str]]) -> str:
     """Figures to be seen first: name, figure, note."""
     figures = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(figure)}<small>{escape(note)}</small></dd></div>"
+        f"<div><dt>{words(name)}</dt><dd>{words(figure)}<small>{words(note)}</small></dd></div>"
         for name, figure, note in rows
     )
     return f'<dl class="tiles">{figures}</dl>'
@@ -153,14 +163,19 @@ def tiles(rows: Sequence[tuple[str, str, str]]) -> str:
 
 def made(told: Mapping[str, Any]) -> str:
     """By what, on what, of what."""
-    facts = {"bundle": f"{told['bundle']['name']} {told['bundle']['sha256']}", **(told.get("context") or {})}
-    rows = "".join(
-        f"<dt>{escape(str(name))}</dt><dd>{escape(fact(value))}</dd>"
-        for name, value in facts.items()
+    rows = {"bundle": f"{told['bundle']['name']} {told['bundle']['sha256']}", **(told.get("context") or {})}
+    command = f"<pre>{escape(told['command'])}</pre>" if told.get("command") else ""
+    return section("How this was measured", "", f"{command}{facts(rows)}")
+
+
+def facts(rows: Mapping[str, Any]) -> str:
+    """Names and what they are; what is None is left out."""
+    lines = "".join(
+        f"<dt>{words(str(name))}</dt><dd>{words(value if isinstance(value, Html) else fact(value))}</dd>"
+        for name, value in rows.items()
         if value is not None
     )
-    command = f"<pre>{escape(told['command'])}</pre>" if told.get("command") else ""
-    return section("How this was measured", "", f'{command}<dl class="facts">{rows}</dl>')
+    return f'<dl class="facts">{lines}</dl>'
 
 
 def section(title: str, note: str, inside: str, legend: Sequence[str] | Mapping[str, int] = ()) -> str:
@@ -169,7 +184,8 @@ def section(title: str, note: str, inside: str, legend: Sequence[str] | Mapping[
         f'<li class="dot" style="--c:var(--c{i % COLOURS})">{escape(who)}</li>' for who, i in colours.items()
     )
     keys = f'<ul class="legend">{keys}</ul>' if keys else ""
-    return f"<section><h2>{escape(title)}</h2><p>{escape(note)}</p>{keys}{inside}</section>"
+    said = f"<p>{words(note)}</p>" if note else ""
+    return f"<section><h2>{words(title)}</h2>{said}{keys}{inside}</section>"
 
 
 def table(
@@ -183,9 +199,9 @@ def table(
 
     ``me``: the name of the row that the page is about.
     """
-    columns = "".join(f"<th>{escape(name)}</th>" for name in head)
+    columns = "".join(f"<th>{words(name)}</th>" for name in head)
     rows = "".join(
-        f"<tr{' class=me' if name == me else ''}><th>{escape(name)}</th>"
+        f"<tr{' class=me' if name == me else ''}><th>{words(name)}</th>"
         + "".join(f"<td {attributes}>{inside}</td>" for attributes, inside in cells)
         + "</tr>"
         for name, cells in zip(names, body)
@@ -238,6 +254,8 @@ def number(value: Any, form: str = "g") -> str:
 
 
 def fact(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {fact(each)}" for name, each in value.items())
     return (
         "  ".join(map(fact, value))
         if isinstance(value, (list, tuple))

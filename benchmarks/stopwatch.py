@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Callable, Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from rmedge.benchmarks.follower import team
 from rmedge.benchmarks.painted import FIRST_SEED, VIEWS, Terms
 from rmedge.benchmarks.playing import Reel, play
+from rmedge.benchmarks.pose.landmarks import one_core
 from rmedge.benchmarks.statistics import summary
 from rmedge.trace import STAGES, Trace
 
@@ -49,7 +49,7 @@ def clock(
         take = film(
             FIRST_SEED - 2 - number, terms.repertoire, view, terms.seconds, held_out=True, steady=True
         )
-        for name, follower in team(terms.bundle, terms.beside, _one_core()).items():
+        for name, follower in team(terms.bundle, terms.beside, one_core()).items():
             reel = Reel(take.unsqueezed(), take.rate_hz)
             trace = play(follower, reel, terms.bundle.robot, terms.seconds).trace
             every = max(1, round(follower.encoder.period_ns / follower.pilot.policy.period_ns))
@@ -58,11 +58,6 @@ def clock(
                 spent.setdefault(name, []).append(row)
         progress((number + 1) / clips)
     return {name: _row(runs) for name, runs in spent.items()}
-
-
-def _one_core() -> str:
-    """The last of those that this process may use."""
-    return str(max(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ""
 
 
 def _row(runs: Sequence[tuple[np.ndarray, np.ndarray, float]]) -> dict[str, Any]:

@@ -15,7 +15,11 @@ __all__ = ["Actuator", "Camera", "Simulated"]
 
 @runtime_checkable
 class Camera(Protocol):
-    """A source of pictures."""
+    """A source of pictures.
+
+    One that decodes while it is read may have ``listen(marks)``; the loop calls it with its `Marks`, or None
+    when it ends, and the camera marks "capture" before it decodes and "decode" after.
+    """
 
     def attach(self, clock: Clock) -> None:
         """Count time on this clock from now on; the loop calls it once."""

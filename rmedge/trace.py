@@ -14,6 +14,7 @@ __all__ = ["STAGES", "Marks", "Report", "Trace"]
 
 STAGES = (
     "capture",
+    "decode",
     "preprocess",
     "encode",
     "read",
@@ -26,10 +27,11 @@ STAGES = (
 )
 FOREIGN = (
     "capture",
+    "decode",
     "encode",
     "policy",
     "physics",
-)  # the decoder, onnxruntime and the simulator: not rmedge's own
+)  # the camera and its decoder, onnxruntime and the simulator: not rmedge's own
 _COLUMN = {name: column for column, name in enumerate(STAGES)}
 
 
@@ -62,6 +64,7 @@ class Trace:
         self._spent = np.zeros((max(expected_ticks, 1), len(STAGES)), np.int64)
         self._age = np.full(len(self._spent), -1, np.int64)
         self._stamp = np.zeros(len(self._spent), np.int64)
+        self._begun = np.zeros(len(self._spent), np.int64)
         self._row = self._spent[0]
         self._last_ns = 0
 
@@ -71,10 +74,11 @@ class Trace:
             self._spent = np.concatenate([self._spent, np.zeros_like(self._spent)])
             self._age = np.concatenate([self._age, np.full_like(self._age, -1)])
             self._stamp = np.concatenate([self._stamp, np.zeros_like(self._stamp)])
+            self._begun = np.concatenate([self._begun, np.zeros_like(self._begun)])
         self._row = self._spent[self.ticks]
         self._stamp[self.ticks] = stamp_ns
+        self._last_ns = self._begun[self.ticks] = time.monotonic_ns()
         self.ticks += 1
-        self._last_ns = time.monotonic_ns()
 
     def mark(self, stage: str) -> None:
         """The time since the last mark went into this stage."""
@@ -96,20 +100,29 @@ class Trace:
         return self._spent[: self.ticks]
 
     @property
+    def begun_ns(self) -> np.ndarray:
+        """(ticks,) when each began, in real time whatever the loop's clock is [ns]."""
+        return self._begun[: self.ticks]
+
+    @property
+    def age_ns(self) -> np.ndarray:
+        """(ticks,) of the frame that the tick acts on; -1 where there is none [ns]."""
+        return self._age[: self.ticks]
+
+    @property
     def compute_ns(self) -> np.ndarray:
         """(ticks,) everything but the physics [ns]."""
         return self.spent_ns.sum(1) - self.spent_ns[:, _COLUMN["physics"]]
 
     @property
     def own_ns(self) -> np.ndarray:
-        """(ticks,) rmedge's own cost: without the decoder, onnxruntime and the physics [ns]."""
+        """(ticks,) rmedge's own cost: without the camera, onnxruntime and the physics [ns]."""
         return self.spent_ns.sum(1) - self.spent_ns[:, [_COLUMN[name] for name in FOREIGN]].sum(1)
 
     @property
     def capture_to_actuator_ns(self) -> np.ndarray:
         """(ticks with an intent,) age of the frame at the tick plus the tick's compute [ns]."""
-        age = self._age[: self.ticks]
-        return (age + self.compute_ns)[age >= 0]
+        return (self.age_ns + self.compute_ns)[self.age_ns >= 0]
 
     def report(self) -> Report:
         """The figures of the run."""
@@ -154,7 +167,7 @@ class Report:
         for column, name in enumerate(STAGES):
             ran = spent[:, column]
             stages[name] = quantiles_us(ran[ran > 0])
-        age = trace._age[: trace.ticks]
+        age = trace.age_ns
         return cls(
             ticks=trace.ticks,
             misses=int((trace.compute_ns > trace.period_ns).sum()),

@@ -1,13 +1,15 @@
-"""From a picture and the one before it to the encoder's input: colours or greys, and dense optical flow."""
+"""From a picture and the one before it to the encoder's input: colours or greys, and optical flow."""
 
 from __future__ import annotations
+
+import contextlib
 
 import numpy as np
 
 from rmedge.errors import AbsentError
 from rmedge.manifest import ImageSpec
 
-__all__ = ["Features"]
+__all__ = ["Features", "use_threads"]
 
 MIDDLE, SPREAD = 127.0, 128.0  # grey levels to -1 .. 1, as the published image networks take them
 FAINT = 12.0  # [grey levels] contrast below this is not amplified further
@@ -17,7 +19,7 @@ class Features:
     """Streams pictures into (1, C, h, w) float32: standardised grey, or red, green, blue; flow x, flow y.
 
     Flow is DIS (Kroeger et al. 2016, OpenCV's ultrafast preset), scaled to pixels a frame period, so a
-    dropped frame does not look like a faster motion.
+    dropped frame does not look like a faster motion. Where the bundle asks for no motion there is none.
     """
 
     def __init__(self, image: ImageSpec, period_ns: int) -> None:
@@ -28,10 +30,11 @@ class Features:
         self._cv2 = cv2
         self._image = image
         self._period_ns = period_ns
-        self._dis = cv2.DISOpticalFlow_create(  # type: ignore[attr-defined]  # missing in OpenCV 5's stubs
-            cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST
-        )
-        self._dis.setFinestScale(0)  # the preset stops at a quarter of the size, where legs are gone
+        if image.motion != "none":
+            self._dis = cv2.DISOpticalFlow_create(  # type: ignore[attr-defined]  # missing in OpenCV 5's stubs
+                cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST
+            )
+            self._dis.setFinestScale(0)  # the preset stops at a quarter of the size, where legs are gone
         self._out = np.zeros((1, image.channels, image.feature_height, image.feature_width), np.float32)
         self.reset()
 
@@ -53,6 +56,8 @@ class Features:
             finer = size[0] > image.width or size[1] > image.height  # than what the flow is taken from
             seen = cv2.resize(pixels if finer else small, size, interpolation=cv2.INTER_AREA)
             np.multiply(seen.transpose(2, 0, 1) - np.float32(MIDDLE), np.float32(1 / SPREAD), out=out[0, :3])
+        if image.motion == "none":
+            return out
         if self._before is None or captured_ns <= self._before_ns:
             out[0, -2:] = 0.0
         else:
@@ -62,3 +67,11 @@ class Features:
             out[0, -2:] = np.clip(flow.transpose(2, 0, 1) * per_period, -4.0, 4.0)
         self._before, self._before_ns = gray, captured_ns
         return out
+
+
+def use_threads(count: int) -> None:
+    """Let OpenCV use so many threads in this process, which must be our own: it would take every core's."""
+    with contextlib.suppress(ImportError):  # who needs it says so
+        import cv2
+
+        cv2.setNumThreads(count)

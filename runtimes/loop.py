@@ -49,6 +49,10 @@ class Loop:
         watch_every = max(1, round(mirror.encoder.period_ns / period_ns))
         trace = Trace(period_ns, int(min(seconds or 60.0, 600.0) * 1e9 / period_ns) + 1)  # it grows beyond
         advance = getattr(self.actuator, "advance", None)
+        # a camera that decodes while it is read can say how much of it that was
+        listen = getattr(self.camera, "listen", None)
+        if listen is not None:
+            listen(trace)
         self.camera.attach(clock)
         self.actuator.attach(clock)
         mirror.reset(seed)
@@ -87,6 +91,8 @@ class Loop:
         finally:
             self.actuator.damp()
             gc.unfreeze()
+            if listen is not None:
+                listen(None)
             trace.clamped = pilot.envelope.clamped
             trace.refused = int(pilot.envelope.refused.sum())
             trace.policy_failures = pilot.failures

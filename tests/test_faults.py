@@ -231,5 +231,5 @@ def test_the_command_says_it_in_json(capsys: pytest.CaptureFixture[str], tmp_pat
     assert code == (0 if all(row["holds"] for row in told["claims"]) else 1)
     assert told["all"]["injected"] + told["not_hit"] == 2 == len(told["outcomes_each"])
     assert not list(tmp_path.iterdir())
-    assert told["bundle"]["name"] == "g1-mirror" and told["context"]["numpy"]
+    assert told["bundle"]["name"] == "g1-mirror" and told["context"]["libraries"]["numpy"]
     assert cli.main([*argv[:-1], "--seed", "7"]) in (0, 1) and "falls" in capsys.readouterr().out

@@ -1,125 +1,131 @@
-"""Measure a bundle's graphs, its policy beside a peer, and the loop on this machine."""
+"""Measure what a tick costs here, stage by stage, and make a report of it that others can read."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any, Mapping
+import shlex
+import sys
+from contextlib import nullcontext
+from datetime import datetime, timezone
+from typing import Any
 
+from rmedge.benchmarks.latency import files
 from rmedge.cli import command
 
 EXAMPLES = """examples:
-  rmedge-bench run
-  rmedge-bench run --samples 7000            enough to establish p99.9
-  rmedge-bench run --actuator sim --json
+  rmedge-bench run                                          half a minute; establishes p99
+  rmedge-bench run --out report.json --page report.html     to keep, and to send around
+  rmedge-bench run --ticks 7000                             enough to establish p99.9
+  rmedge-bench run --provider cpu,cuda --threads 1,2        four variants, in turns
+  rmedge-bench run --camera 0                               through a webcam, in real time
+  rmedge-bench run --power-mode 0,2                         on a Jetson, with sudo
 """
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's flags."""
-    command.add_engine(parser)
     parser.add_argument(
-        "--samples", type=command.whole, default=1000, help="calls of each graph, in pairs (1000)"
+        "--bundle",
+        action="append",
+        metavar="BUNDLE",
+        help=f"a shipped name, directory or .rmedge file; may be repeated ({command.BUNDLE})",
     )
-    parser.add_argument("--seconds", type=command.positive, default=10.0, help="of the loop's own time (10)")
-    parser.add_argument("--camera", default="synthetic", help="what the loop sees (synthetic)")
+    parser.add_argument("--provider", type=_names, default=["cpu"], help="some of cpu,cuda,tensorrt (cpu)")
+    parser.add_argument("--threads", type=_wholes, default=[1], help="of onnxruntime, such as 1,2,4 (1)")
     parser.add_argument(
-        "--actuator", default="null", choices=("null", "sim"), help="what the loop drives (null)"
+        "--power-mode",
+        type=_numbers,
+        default=[],
+        metavar="ID",
+        help="nvpmodel's, such as 0,2; on a Jetson alone, restored afterwards",
     )
+    parser.add_argument("--rounds", type=command.whole, default=5, help="processes a variant (5)")
+    parser.add_argument(
+        "--seconds", type=command.positive, default=10.0, help="a variant at least, in all its rounds (10)"
+    )
+    parser.add_argument(
+        "--ticks", type=command.whole, default=1000, help="a variant at least, in all its rounds (1000)"
+    )
+    parser.add_argument(
+        "--camera",
+        default="synthetic",
+        metavar="NAME",
+        help="as of rmedge run; a live one is paced (synthetic)",
+    )
+    parser.add_argument(
+        "--actuator", default="null", metavar="NAME", help="null, sim or module:factory (null)"
+    )
+    parser.add_argument("--paced", action="store_true", help="in real time, not one tick after the other")
+    parser.add_argument("--out", metavar="FILE.json", help="the report; docs/latency.md says what is in it")
+    files.add(parser)
     command.add_json(parser)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Graphs, peers, loop and context, as a table or one JSON object."""
-    from rmedge import Bundle
+    """Rounds, then the report, however it ended."""
     from rmedge.benchmarks.context import context
-    from rmedge.benchmarks.latency import WARM_UP, measure_graphs, measure_loop, measure_peers
+    from rmedge.benchmarks.latency import tables
+    from rmedge.benchmarks.latency.campaign import Campaign
+    from rmedge.benchmarks.latency.power_mode import power_modes
+    from rmedge.benchmarks.latency.report import Rules
+    from rmedge.benchmarks.latency.variants import variants
     from rmedge.cli import terminal
+    from rmedge.runtimes.doctor import ThisSystem
 
-    bundle = Bundle.load(args.bundle)
-    machine = context()  # before the benchmark itself makes the load
-    with terminal.progress("calls") as show:
-        graphs = measure_graphs(
-            bundle,
-            args.provider,
-            args.threads,
-            args.samples,
-            lambda graph, done: show(done, args.samples, graph),
-        )
-    with terminal.progress("calls") as show:
-        peers = measure_peers(
-            bundle,
-            args.provider,
-            args.threads,
-            args.samples,
-            lambda peer, done: show(done, args.samples, peer),
-        )
-    with terminal.progress() as show:
-        loop = measure_loop(
-            bundle,
-            args.provider,
-            args.threads,
-            args.seconds,
-            args.camera,
-            args.actuator,
-            lambda done: show(done, args.seconds, "loop"),
-        )
-    result = {
-        **graphs,
-        "peers": peers,
-        "loop": loop,
+    files.demand_places(args)
+    system = ThisSystem()
+    asked = variants(args.bundle or [command.BUNDLE], args.provider, args.threads, args.power_mode)
+    machine = context(system)  # before the benchmark itself makes the load
+    rules = Rules(args.rounds, args.seconds, max(args.ticks, args.rounds), paced=args.paced)
+    campaign = Campaign(asked, rules, args.camera, args.actuator, system)
+    chosen: Any = power_modes() if args.power_mode else nullcontext()
+    with chosen as choose, terminal.progress("rounds") as show:
+        campaign.run(choose, show)
+    report = {
+        **_made(campaign.stop_reason, system),
         "context": machine,
-        "bundle": {"name": bundle.name, "sha256": bundle.sha256},
-        "threads": args.threads,
-        "warm_up": WARM_UP,
-        "samples": args.samples,
+        "rules": vars(campaign.rules),
+        "variants": campaign.told(machine["power_mode"]),
     }
+    report = terminal.plain(report)
+    written = files.write(args, report)
     if args.json:
-        terminal.emit(result)
+        terminal.emit(report)
     else:
-        _show(result)
+        tables.show(report, written)
     return 0
 
 
-def _show(result: Mapping[str, Any]) -> None:
-    from rmedge.cli import terminal
+def _made(stop_reason: str, system: Any) -> dict[str, Any]:
+    """When, with what and how."""
+    from rmedge import __version__
+    from rmedge.benchmarks.context import commit
+    from rmedge.benchmarks.latency.campaign import without_password
+    from rmedge.benchmarks.latency.report import SCHEMA
 
-    rows = {}
-    for graph, measured in result["graphs"].items():
-        rows[f"{graph}: onnxruntime"] = measured["bare"]
-        rows[f"{graph}: rmedge's call"] = measured["call"]
-        rows[f"{graph}: difference"] = measured["overhead"]
-    terminal.latency("graphs, in pairs", rows)
-    _show_peers(result["peers"])
-    loop = result["loop"]
-    title = f"loop: camera {loop['camera']}, actuator {loop['actuator']}, {loop['misses']} misses"
-    terminal.latency(title, {**loop["stages"], "tick": loop["tick"], "own cost": loop["own"]})
-    bundle = result["bundle"]
-    terminal.facts(
-        "measured on",
-        {
-            **{name: _fact(value) for name, value in result["context"].items() if value is not None},
-            "bundle": f"{bundle['name']} {bundle['sha256'][:12]}",
-            "provider": result["provider"],
-            "threads": result["threads"],
-            "warm-up": f"{result['warm_up']} calls",
+    return {
+        "schema": SCHEMA,
+        "made": {
+            "at": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "rmedge": __version__,
+            "commit": commit(system),
+            "command": without_password(shlex.join(["rmedge-bench", *sys.argv[1:]])),
+            "stop_reason": stop_reason,
         },
-    )
+    }
 
 
-def _show_peers(peers: Mapping[str, Any]) -> None:
-    from rmedge.cli import terminal
-
-    title = "policy beside its peer, in pairs"
-    names = {"roboghost_shaped": "RoboGhost-shaped"}
-    for key, row in peers.items():
-        name = names.get(key, key)
-        if "absent" in row:
-            terminal.say(f"policy: {name}: {row['absent']}\n")
-            continue
-        terminal.latency(title, {"policy: onnxruntime": row["policy"], f"policy: {name}": row})
-        if row["policy_ratio_p50"] is not None:
-            terminal.say(f"policy call is {row['policy_ratio_p50']:.2f} of it, at p50\n")
+def _names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _fact(value: Any) -> str:
-    return "  ".join(f"{part:.2f}" for part in value) if isinstance(value, tuple) else str(value)
+def _wholes(text: str) -> list[int]:
+    return [command.whole(part) for part in _names(text)] or [command.whole(text)]
+
+
+def _numbers(text: str) -> list[str]:
+    """nvpmodel's numbers of modes; 0 is one of them."""
+    parts = _names(text)
+    if not parts or not all(part.isdecimal() and len(part) <= 3 for part in parts):
+        raise argparse.ArgumentTypeError(f"expected numbers such as 0,2, got {text!r}")
+    return parts

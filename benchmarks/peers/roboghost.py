@@ -1,20 +1,42 @@
-"""Peers: graphs of the published shape of other systems, to time beside a bundle's own."""
+"""RoboGhost: its student by its published shape, with weights of noise, beside the bundle's policy."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
+from rmedge.benchmarks.peers.comparison import Comparison, ratio
+from rmedge.benchmarks.peers.floor import bare, bare_graph
+from rmedge.benchmarks.statistics import summary
 from rmedge.errors import AbsentError
+from rmedge.runtimes.pairing import pair
 
-__all__ = ["PEERS", "roboghost_shaped"]
+if TYPE_CHECKING:
+    from rmedge.bundle import Bundle
+
+__all__ = ["graph", "measure"]
 
 OBSERVATION = 64 + 15 * 72  # the latent, and 15 ticks of angular velocity, q, dq and the last action
 JOINTS = 23
 WIDTH = 256
 BLOCKS = 4
 ALPHA_BAR = (0.1, 0.7, 1.0)  # share of signal before, between and after the two steps
+
+
+def measure(
+    bundle: Bundle, provider: str, threads: int, samples: int, on_pair: Callable[[int], Any]
+) -> Comparison:
+    """One bare onnxruntime call of each, in pairs."""
+    peer = bare(graph(), provider, threads)
+    policy_ns, peer_ns = pair(bare_graph(bundle, "policy", provider, threads), peer, samples, on_pair)
+    rows = {"policy_onnxruntime": summary(policy_ns), "roboghost_onnxruntime": summary(peer_ns)}
+    return Comparison(
+        "roboghost: its student's shape beside the policy, both bare",
+        rows,
+        {"policy_by_roboghost_p50": ratio(rows["policy_onnxruntime"], rows["roboghost_onnxruntime"])},
+        ("its weights are noise: the paper (arXiv 2510.14952) published the shape, not the network",),
+    )
 
 
 class Writer:
@@ -24,7 +46,7 @@ class Writer:
         try:
             import onnx
         except ImportError as error:
-            raise AbsentError("peers: expected onnx, got none; pip install onnx") from error
+            raise AbsentError("roboghost: expected onnx, got none; pip install onnx") from error
         self.onnx, self._random = onnx, np.random.default_rng(seed)
         self.weights: dict[str, np.ndarray] = {}
         self._nodes: list[Any] = []
@@ -73,7 +95,7 @@ class Writer:
         return bytes(model.SerializeToString())
 
 
-def roboghost_shaped(seed: int = 0) -> bytes:
+def graph(seed: int = 0) -> bytes:
     """The student of RoboGhost (arXiv 2510.14952) by its published shape, with random weights.
 
     An AdaLN-MLP over one action: width 256, 4 blocks, ``observation`` (1, 1144) and ``noise`` (1, 23)
@@ -113,6 +135,3 @@ def _block(write: Writer, name: str, x: str, condition: str) -> str:
     still = write.add("LayerNormalization", x, write.constant("ones", np.ones(WIDTH)))
     changed = write.mlp(name, write.modulated(still, scale, shift), WIDTH)
     return write.add("Add", x, write.add("Mul", gate, changed))
-
-
-PEERS = {"roboghost_shaped": roboghost_shaped}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from rmedge.benchmarks.pose import environment, worker
 from rmedge.errors import AbsentError
 from rmedge.specs import Frame
 
-__all__ = ["INDEX", "Landmarker", "Landmarks"]
+__all__ = ["INDEX", "Landmarker", "Landmarks", "one_core"]
 
 # the person's own left and right, by MediaPipe's numbers
 INDEX = {
@@ -135,6 +136,11 @@ class Landmarker:
                 f"pose: expected {count} bytes of MediaPipe, got {len(data)}: its process ended"
             )
         return data
+
+
+def one_core() -> str:
+    """The last of those that this process may use: to hold a worker to, as ours is to one thread."""
+    return str(max(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ""
 
 
 def enlarged(pixels: np.ndarray, scale: float) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any, Iterator
 from rmedge.clock import Clock
 from rmedge.errors import AbsentError, InputError
 from rmedge.specs import Frame
+from rmedge.trace import Marks
 
 __all__ = ["VideoCamera"]
 
@@ -42,6 +43,7 @@ class VideoCamera:
         self._newest: tuple[int, Any] | None = None  # (instant within the video [ns], decoded frame)
         self._next = next(self._frames, None)
         self._sequence = -1
+        self._marks: Marks | None = None
         self.ended = False
         if self._next is None:
             raise InputError(f"video: expected frames, got none in {str(path)!r}; is it a video?")
@@ -49,17 +51,27 @@ class VideoCamera:
     def attach(self, clock: Clock) -> None:
         self._clock, self._start_ns = clock, clock.now_ns()
 
+    def listen(self, marks: Marks | None) -> None:
+        """Tell this one when the decoder is at work."""
+        self._marks = marks
+
     def read(self, max_age_ns: int) -> Frame | None:
         now_ns = self._clock.now_ns()
         played_ns = now_ns - self._start_ns
+        if self._marks is not None:
+            self._marks.mark("capture")
         while self._next is not None and self._next[0] <= played_ns:
             self._newest, self._sequence = self._next, self._sequence + 1
             self._next = next(self._frames, None)
         self.ended = self._next is None and played_ns >= self.duration_s * 1e9
-        if self._newest is None or self.ended or played_ns - self._newest[0] > max_age_ns:
-            return None
-        pixels = self._newest[1].to_ndarray(format="rgb24")
-        return Frame(pixels, self._start_ns + self._newest[0], now_ns, self._sequence)
+        frame = None
+        if self._newest is not None and not self.ended and played_ns - self._newest[0] <= max_age_ns:
+            at_ns, picture = self._newest
+            pixels = picture.to_ndarray(format="rgb24")
+            frame = Frame(pixels, self._start_ns + at_ns, now_ns, self._sequence)
+        if self._marks is not None:
+            self._marks.mark("decode")
+        return frame
 
     def __enter__(self) -> VideoCamera:
         return self

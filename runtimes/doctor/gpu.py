@@ -12,7 +12,7 @@ from rmedge.runtimes.doctor.engine import PROBE, Engine, last_line, loaded
 from rmedge.runtimes.doctor.finding import FAILURE, Finding, failure, not_here, ok, unknown, warning
 from rmedge.runtimes.doctor.system import System
 
-__all__ = ["cuda", "cudnn", "gpu", "kernels", "on_cuda", "providers", "tensorrt"]
+__all__ = ["cuda", "cudnn", "gpu", "kernels", "name_of_gpu", "on_cuda", "providers", "tensorrt"]
 
 NVIDIA = "0x10de"
 DISPLAY = ("0x0300", "0x0302")  # of PCI's classes: a display, a 3D controller
@@ -46,6 +46,12 @@ def _gpu(system: System) -> Gpu | None:
         tegra,
         (int(serves.group(1)), int(serves.group(2))) if serves else None,
     )
+
+
+def name_of_gpu(system: System) -> str | None:
+    """What the driver or the board calls the NVIDIA GPU; None: there is none that anything answers for."""
+    found = _gpu(system)
+    return None if found is None else found.name
 
 
 def gpu(system: System) -> Finding:

@@ -7,7 +7,17 @@ import re
 from rmedge.runtimes.doctor.finding import Finding, failure, not_here, ok, unknown, warning
 from rmedge.runtimes.doctor.system import System
 
-__all__ = ["ARCHITECTURES", "chip", "clocks", "is_jetson", "jetpack", "power", "wheel"]
+__all__ = [
+    "ARCHITECTURES",
+    "chip",
+    "clock_bounds",
+    "clocks",
+    "is_jetson",
+    "jetpack",
+    "mode_name",
+    "power",
+    "wheel",
+]
 
 ARCHITECTURES = {"tegra194": 72, "tegra234": 87}  # Xavier, Orin; newer ones have an nvidia-smi that tells
 # by L4T's release: JetPack, its Python, where builds of onnxruntime with CUDA are
@@ -76,27 +86,36 @@ def jetpack(system: System) -> Finding:
     return ok(f"L4T {name} (JetPack {version})")
 
 
+def mode_name(system: System) -> str | None:
+    """nvpmodel's mode, such as MAXN; None: no Jetson, or nobody says."""
+    if not is_jetson(system):
+        return None
+    answer = system.run("nvpmodel", "-q")
+    said = re.search(r"NV Power Mode:\s*(\S+)", answer.out if answer else "")
+    kept = re.search(r"pmode:0*(\d+)", system.read("/var/lib/nvpmodel/status") or "")
+    return said.group(1) if said else (dict(_modes(system)).get(kept.group(1)) if kept else None)
+
+
+def _modes(system: System) -> list[tuple[str, str]]:
+    """Numbers and names of nvpmodel's modes."""
+    return re.findall(r"^<\s*POWER_MODEL ID=(\d+) NAME=(\S+)", system.read("/etc/nvpmodel.conf") or "", re.M)
+
+
 def power(system: System) -> Finding:
     """nvpmodel's mode without limits (MAXN)"""
     if not is_jetson(system):
         return not_here("no Jetson")
-    answer = system.run("nvpmodel", "-q")
-    said = re.search(r"NV Power Mode:\s*(\S+)", answer.out if answer else "")
-    modes = re.findall(r"^<\s*POWER_MODEL ID=(\d+) NAME=(\S+)", system.read("/etc/nvpmodel.conf") or "", re.M)
-    kept = re.search(r"pmode:0*(\d+)", system.read("/var/lib/nvpmodel/status") or "")
-    mode = said.group(1) if said else (dict(modes).get(kept.group(1)) if kept else None)
+    mode = mode_name(system)
     if mode is None:
         return unknown("nvpmodel does not say", "sudo nvpmodel -q, on the host")
     if "MAXN" in mode:
         return ok(mode)
-    fastest = next((number for number, name in modes if "MAXN" in name), "0")
+    fastest = next((number for number, name in _modes(system) if "MAXN" in name), "0")
     return warning(f"{mode}: fewer cores, slower clocks", f"sudo nvpmodel -m {fastest}")
 
 
-def clocks(system: System) -> Finding:
-    """Clocks of CPU and GPU locked at their highest (jetson_clocks)."""
-    if not is_jetson(system):
-        return not_here("no Jetson")
+def clock_bounds(system: System) -> dict[str, str]:
+    """Where the lowest clock of each core and of a Jetson's GPU is said, and where its highest is."""
     pairs = {
         path: (path[: -len("scaling_min_freq")] + "scaling_max_freq")
         for path in system.glob("/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_min_freq")
@@ -104,6 +123,14 @@ def clocks(system: System) -> Finding:
     for path in system.glob("/sys/class/devfreq/*/min_freq"):
         if re.search(r"(gpu|ga10b|gv11b|gb10b)", path):
             pairs[path] = path[: -len("min_freq")] + "max_freq"
+    return pairs
+
+
+def clocks(system: System) -> Finding:
+    """Clocks of CPU and GPU locked at their highest (jetson_clocks)."""
+    if not is_jetson(system):
+        return not_here("no Jetson")
+    pairs = clock_bounds(system)
     free = []
     for low, high in pairs.items():
         bounds = system.read(low), system.read(high)

@@ -9,7 +9,7 @@ from rmedge.runtimes.doctor.finding import Finding, failure, ok, unknown, warnin
 from rmedge.runtimes.doctor.jetson import is_jetson
 from rmedge.runtimes.doctor.system import System
 
-__all__ = ["container", "disk", "shared_memory"]
+__all__ = ["container", "disk", "name_of_container", "shared_memory"]
 
 SCANT, LEAST = 1 << 30, 100 << 20  # of a disk [byte]
 BOARDS = 32 << 20  # boards of one robot, four pictures of 1920 x 1080 among them [byte]
@@ -66,7 +66,7 @@ def _filesystem(system: System, place: str) -> str | None:
 
 def container(system: System) -> Finding:
     """A container has the GPU's devices, where onnxruntime has CUDA."""
-    kind = _container(system)
+    kind = name_of_container(system)
     if kind is None:
         return ok("none")
     engine = loaded(system)
@@ -81,7 +81,8 @@ def container(system: System) -> Finding:
     return ok(kind)
 
 
-def _container(system: System) -> str | None:
+def name_of_container(system: System) -> str | None:
+    """Who made the container that we are in; None: we are in none."""
     if system.glob("/.dockerenv"):
         return "docker"
     if system.glob("/run/.containerenv"):

@@ -12,6 +12,7 @@ from rmedge.protocols import Camera
 from rmedge.rate import Rate
 from rmedge.runtimes.boards import Board
 from rmedge.runtimes.encoder import Encoder
+from rmedge.runtimes.features import use_threads
 from rmedge.specs import Intent
 
 __all__ = ["LIVE", "LOST", "WAITING", "Sight", "Vision"]
@@ -111,6 +112,7 @@ def main() -> int:
     try:
         bundle = bundle_of(orders)
         encoder = Encoder(bundle, orders["provider"], orders["threads"])
+        use_threads(orders["threads"])
         checks = gate.vision_checks(bundle, encoder, orders["provider"], orders["threads"])
         refused = realtime.prepare(core=orders["core"])
         with open_camera(orders["camera"]) as camera, Board.create(Path(orders["boards"]), "intent") as board:
