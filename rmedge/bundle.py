@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,8 @@ from types import MappingProxyType
 from typing import Any, Mapping
 
 import numpy as np
-import yaml
 
-from rmedge import archive, robots
+from rmedge import archive, document, robots
 from rmedge.budgets import Budgets, read_budgets
 from rmedge.errors import BundleError, InputError, IntegrityError, UsageError
 from rmedge.fields import (
@@ -38,6 +36,7 @@ from rmedge.manifest import (
     IntentSpec,
     PolicySpec,
     ReadoutSpec,
+    TargetSpec,
     Taught,
     read_body,
     read_encoder,
@@ -45,6 +44,7 @@ from rmedge.manifest import (
     read_intent,
     read_policy,
     read_readout,
+    read_target,
 )
 
 __all__ = ["GRAPHS", "STAGES", "Bundle", "amend", "enrich", "pack", "seal"]
@@ -52,13 +52,6 @@ __all__ = ["GRAPHS", "STAGES", "Bundle", "amend", "enrich", "pack", "seal"]
 GRAPHS = ("encoder", "policy", "readout")
 STAGES = ("encode", "policy")  # what a latency budget bounds
 _SHIPPED = Path(__file__).parent / "bundles"
-
-# PyYAML's C library where it was built with it: ten times as fast
-_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_SafeDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-_MOST_BYTES = 1 << 20  # of YAML; ten times a large vocabulary
-_LONGEST = 2048  # characters in one scalar: a longer integer is slow to read and fails to print
-_DEEPEST = 16  # collections within collections
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,6 +75,7 @@ class Bundle:
     tolerance: Mapping[str, float]  # graph -> greatest error that `verify` allows
     robustness: Mapping[str, float]  # disturbance -> the most of it that was borne in closed loop
     quality: Mapping[str, Any]
+    target: TargetSpec | None  # None: made for no computer in particular
     licence: str
     provenance: Mapping[str, Any]
     files: Mapping[str, bytes]  # name -> the very bytes that were hashed, the manifest's too
@@ -155,7 +149,7 @@ def seal(directory: str | os.PathLike[str], manifest: Mapping[str, Any]) -> None
     files = archive.read(directory)
     files.pop(MANIFEST, None)
     hashes = {name: _sha256(files[name]) for name in sorted(files)}
-    files[MANIFEST] = _unparse({**manifest, "files": hashes})
+    files[MANIFEST] = document.unparse({**manifest, "files": hashes}, MANIFEST)
     _assemble(files)
     (directory / MANIFEST).write_bytes(files[MANIFEST])
 
@@ -165,6 +159,7 @@ def amend(
     robustness: Mapping[str, float],
     envelope: Mapping[str, Any] = MappingProxyType({}),
     budgets: Mapping[str, Any] = MappingProxyType({}),
+    quality: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Add figures to a sealed directory's bundle, in place of older ones of the same name.
 
@@ -178,9 +173,10 @@ def amend(
             f"bundle: expected a directory to write into, got {str(directory)!r}; unzip or copy it into one"
         )
     bundle = Bundle.load(path)
-    says = _parse(bundle.files[MANIFEST])
+    says = document.parse(bundle.files[MANIFEST], MANIFEST)
     says["robustness"] = {**bundle.robustness, **robustness}
     says["envelope"] = {**says["envelope"], **envelope}
+    says["quality"] = {**says["quality"], **quality}
     if budgets:
         says["budgets"] = {**says.get("budgets", {}), **budgets}
     seal(path, says)
@@ -202,7 +198,7 @@ def enrich(bundle: Bundle, taught: Taught, directory: str | os.PathLike[str]) ->
         raise UsageError(
             f"name: expected one that the bundle does not have, got {taught.name!r}; choose another"
         )
-    says = _parse(bundle.files[MANIFEST])
+    says = document.parse(bundle.files[MANIFEST], MANIFEST)
     entry = {
         "name": taught.name,
         **{key: getattr(phrase, key) for key in ("caption", "label", "gait", "gesture")},
@@ -211,7 +207,8 @@ def enrich(bundle: Bundle, taught: Taught, directory: str | os.PathLike[str]) ->
         "radius": float(taught.radius),
     }
     says["intent"]["taught"] = [*says["intent"].get("taught", []), entry]
-    enriched = _assemble({**bundle.files, MANIFEST: _unparse(says)})  # all checked before anything is written
+    checked = {**bundle.files, MANIFEST: document.unparse(says, MANIFEST)}
+    enriched = _assemble(checked)  # before anything is written
     try:
         directory.mkdir(parents=True)
         for name, data in enriched.files.items():
@@ -235,7 +232,7 @@ def _assemble(files: Mapping[str, bytes]) -> Bundle:
     """The bundle that these bytes are."""
     if MANIFEST not in files:
         raise BundleError(f"bundle: expected {MANIFEST} in it, got none; write it with rmedge.bundle.seal")
-    with Fields(_parse(files[MANIFEST]), "bundle") as top:
+    with Fields(document.parse(files[MANIFEST], MANIFEST), "bundle") as top:
         top.take("schema", _schema)
         _check_hashes(files, top.take("files", mapping(digest)))
         own_file = choice(*sorted(set(files) - {MANIFEST}))
@@ -260,11 +257,16 @@ def _assemble(files: Mapping[str, bytes]) -> Bundle:
             tolerance=top.take("tolerance", each(GRAPHS, positive)),
             robustness=top.take("robustness", mapping(amount, empty=True)),
             quality=top.take("quality", free),
+            target=top.take_or("target", _target, None),
             licence=top.take("licence", text),
             provenance=top.take("provenance", free),
             files=MappingProxyType(dict(files)),
             _golden=_golden(files[top.take("golden", own_file)], graphs),
         )
+
+
+def _target(value: Any, path: str) -> TargetSpec | None:
+    return read_target(Fields(value, path))
 
 
 def _schema(value: Any, path: str) -> None:
@@ -333,65 +335,3 @@ def _array(data: bytes, where: str) -> np.ndarray:
         return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
     except Exception as error:  # numpy lets through what its tokenizer, parser and allocator raise
         raise refusal(where, "an array as np.savez writes it", str(error), "record it again") from error
-
-
-def _unparse(value: Mapping[str, Any]) -> bytes:
-    """A mapping of plain values as YAML, floats in full precision, one line to each innermost list."""
-    try:
-        plain = json.loads(json.dumps(value, allow_nan=False))  # shares no list, so no aliases are written
-    except (TypeError, ValueError) as error:
-        expected = "finite numbers, texts, lists and mappings"
-        raise refusal(MANIFEST, expected, str(error), "convert it first (arrays have .tolist())") from error
-    layout: Any = {"default_flow_style": None, "sort_keys": False, "allow_unicode": True, "width": 110}
-    return bytes(yaml.dump(plain, Dumper=_SafeDumper, **layout), "utf-8")
-
-
-def _parse(data: bytes) -> Any:
-    """The one document in ``data``, without tags, anchors, aliases or a key given twice."""
-    if len(data) > _MOST_BYTES:
-        raise refusal(MANIFEST, f"at most {_MOST_BYTES} bytes", len(data))
-    try:
-        loader = _SafeLoader(data)
-        loader.get_event()  # the stream's start
-        if isinstance(loader.get_event(), yaml.StreamEndEvent):  # else the document's start
-            return None
-        value = _parse_value(loader, depth=0)
-        loader.get_event()  # the document's end
-        if not loader.check_event(yaml.StreamEndEvent):
-            raise refusal(MANIFEST, "one document", "more")
-        return value
-    except BundleError:
-        raise
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # ValueError: dates and digits that are none
-        raise refusal(MANIFEST, "YAML", " ".join(str(error).split())) from error
-
-
-def _parse_value(loader: Any, depth: int) -> Any:
-    event = loader.get_event()
-    where = f"{MANIFEST} line {event.start_mark.line + 1}"
-    if isinstance(event, yaml.AliasEvent) or event.anchor or event.tag:
-        raise refusal(where, "no anchors, aliases or tags", event.anchor or event.tag)
-    if isinstance(event, yaml.ScalarEvent):
-        if len(event.value) > _LONGEST:
-            raise refusal(where, f"at most {_LONGEST} characters in one value", event.value)
-        tag = loader.resolve(yaml.ScalarNode, event.value, event.implicit)
-        return loader.construct_object(yaml.ScalarNode(tag, event.value))
-    if depth == _DEEPEST:
-        raise refusal(where, f"at most {_DEEPEST} collections within collections", "more")
-    if isinstance(event, yaml.SequenceStartEvent):
-        values = []
-        while not loader.check_event(yaml.SequenceEndEvent):
-            values.append(_parse_value(loader, depth + 1))
-        loader.get_event()
-        return values
-    found: dict[str, Any] = {}
-    while not loader.check_event(yaml.MappingEndEvent):
-        where = f"{MANIFEST} line {loader.peek_event().start_mark.line + 1}"
-        key = _parse_value(loader, depth + 1)
-        if not isinstance(key, str):
-            raise refusal(where, "keys that are text", key)
-        if key in found:
-            raise refusal(where, "every key once", key)
-        found[key] = _parse_value(loader, depth + 1)
-    loader.get_event()
-    return found

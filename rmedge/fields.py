@@ -42,7 +42,7 @@ T = TypeVar("T")
 Kind = Callable[[Any, str], T]
 
 MANIFEST = "bundle.yaml"
-_REMEDY = f"correct {MANIFEST} and seal the bundle again"
+_SEALED = MANIFEST.partition(".")[0]  # how paths into a bundle begin; others lead into what is not sealed
 
 _MOST_NUMBERS = 1 << 24  # in one tensor, 64 MiB of float32: a shape is memory that the robot will give
 
@@ -55,8 +55,10 @@ class _Missing:
 _MISSING = _Missing()  # no kind accepts it
 
 
-def refusal(path: str, expected: str, got: object, remedy: str = _REMEDY) -> BundleError:
+def refusal(path: str, expected: str, got: object, remedy: str = "") -> BundleError:
     """The error for a field that is not what it must be; ``got`` is shown as Python writes it, in short."""
+    if not remedy:
+        remedy = f"correct {MANIFEST} and seal the bundle again" if path.startswith(_SEALED) else "correct it"
     shown = repr(got)
     shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
     return BundleError(f"{path}: expected {expected}, got {shown}; {remedy}")
@@ -84,12 +86,8 @@ class Fields:
 
     def __exit__(self, failed: Any, error: Any, traceback: Any) -> None:
         if not failed and self._rest:
-            raise refusal(
-                self.path,
-                "no other keys",
-                next(iter(self._rest)),
-                f"remove it from {MANIFEST} and seal again",
-            )
+            sealed = f" from {MANIFEST} and seal again" if self.path.startswith(_SEALED) else ""
+            raise refusal(self.path, "no other keys", next(iter(self._rest)), f"remove it{sealed}")
 
 
 # Kinds of single values

@@ -16,6 +16,7 @@ from rmedge.fields import (
     choice,
     count,
     items,
+    mapping,
     positive,
     refusal,
     simple_name,
@@ -35,14 +36,17 @@ __all__ = [
     "PolicySpec",
     "ReadoutSpec",
     "SamplerSpec",
+    "TargetSpec",
     "Taught",
     "Term",
     "read_body",
     "read_encoder",
     "read_envelope",
+    "read_image",
     "read_intent",
     "read_policy",
     "read_readout",
+    "read_target",
 ]
 
 Tensors = Mapping[str, "tuple[int, ...]"]  # name -> shape, all float32
@@ -57,15 +61,15 @@ class ImageSpec:
     height: int
     width: int
     colour: str
-    motion: str
+    motion: str  # what is seen of it: dis_flow, or none
     feature_height: int
     feature_width: int
-    flow_scale: float
+    flow_scale: float = 1.0  # where the motion is a flow
 
     @property
     def channels(self) -> int:
         """Of the features: the colour's, and two of flow."""
-        return {"gray": 1, "rgb": 3}[self.colour] + 2
+        return {"gray": 1, "rgb": 3}[self.colour] + {"dis_flow": 2, "none": 0}[self.motion]
 
 
 @dataclass(frozen=True)
@@ -114,12 +118,18 @@ class ObservationSpec:
 class SamplerSpec:
     """How noise becomes actions, and when it is seeded.
 
-    ``consistency`` and ``flow`` go from noise to actions in steps; ``regression`` is one, whatever the noise.
+    ``consistency``, ``flow``, ``ddim`` and ``ddpm`` go from noise to actions in steps; ``regression`` is one,
+    whatever the noise.
     """
 
     name: str
     steps: int
     seed: str
+
+    @property
+    def draws(self) -> int:
+        """Noises of a chunk's shape that a call takes, one after the other in its rows: ddpm's every step."""
+        return self.steps if self.name == "ddpm" else 1
 
 
 @dataclass(frozen=True)
@@ -206,6 +216,16 @@ class EnvelopeSpec:
     on_violation: Mapping[str, str] = field(default_factory=dict)  # limit -> clamp or reject; else clamp
 
 
+@dataclass(frozen=True)
+class TargetSpec:
+    """The kind of computer that a bundle's graphs were made for."""
+
+    name: str
+    provider: str  # where they are to run: cpu, cuda or tensorrt
+    options: Mapping[str, str]  # of that provider
+    unverified: tuple[str, ...]  # what was never measured on such a computer; `rmedge verify` there does
+
+
 def read_body(fields: Fields) -> dict[str, Any]:
     """The robot, and the pose, gains and scale that the policy was trained with."""
     with fields:
@@ -247,7 +267,7 @@ def _one_or_each(joints: int) -> Kind[np.ndarray]:
 def read_encoder(fields: Fields, own_file: Kind[str], size: int) -> EncoderSpec:
     """The encoder, for intents of a size."""
     with fields:
-        image = fields.take("image", _image)
+        image = fields.take("image", read_image)
         features = (1, image.channels, image.feature_height, image.feature_width)
         inputs = fields.take("inputs", tensors(features=features, state=(1, None)))
         one = (1, 1)
@@ -261,17 +281,20 @@ def read_encoder(fields: Fields, own_file: Kind[str], size: int) -> EncoderSpec:
         )
 
 
-def _image(value: Any, path: str) -> ImageSpec:
+def read_image(value: Any, path: str) -> ImageSpec:
+    """What the encoder sees of a picture."""
     with Fields(value, path) as fields:
-        return ImageSpec(
+        image = ImageSpec(
             height=fields.take("height", count),
             width=fields.take("width", count),
             colour=fields.take("colour", choice("gray", "rgb")),
-            motion=fields.take("motion", choice("dis_flow")),
+            motion=fields.take("motion", choice("dis_flow", "none")),
             feature_height=fields.take("feature_height", count),
             feature_width=fields.take("feature_width", count),
-            flow_scale=fields.take("flow_scale", positive),
         )
+        if image.motion == "none":
+            return image
+        return replace(image, flow_scale=fields.take("flow_scale", positive))
 
 
 def _rate(value: Any, path: str) -> float:
@@ -286,13 +309,15 @@ def read_policy(fields: Fields, own_file: Kind[str], size: int, joints: int) -> 
     with fields:
         observation = _observation(fields.take("observation", Fields), joints)
         outputs = fields.take("outputs", tensors(action_chunk=(1, None, joints)))
+        sampler = fields.take("sampler", _sampler)
         proprio = (1, observation.history * observation.size)
-        inputs = tensors(proprio=proprio, intent=(1, size), noise=outputs["action_chunk"])
+        noise = (1, sampler.draws * outputs["action_chunk"][1], joints)
+        inputs = tensors(proprio=proprio, intent=(1, size), noise=noise)
         return PolicySpec(
             file=fields.take("file", own_file),
             rate_hz=fields.take("rate_hz", _rate),
             observation=observation,
-            sampler=fields.take("sampler", _sampler),
+            sampler=sampler,
             inputs=fields.take("inputs", inputs),
             outputs=outputs,
         )
@@ -330,7 +355,7 @@ def _observation(fields: Fields, joints: int) -> ObservationSpec:
 
 def _sampler(value: Any, path: str) -> SamplerSpec:
     with Fields(value, path) as fields:
-        name = fields.take("name", choice("consistency", "flow", "regression"))
+        name = fields.take("name", choice("consistency", "flow", "ddim", "ddpm", "regression"))
         return SamplerSpec(
             name=name,
             steps=fields.take("steps", choice(1) if name == "regression" else count),
@@ -430,3 +455,19 @@ def _policies(limits: list[str]) -> Kind[Mapping[str, str]]:
         return MappingProxyType({limit: policy for limit, policy in told.items() if policy})
 
     return read
+
+
+def read_target(fields: Fields) -> TargetSpec:
+    """What the graphs were made for."""
+
+    def told(value: Any, path: str) -> tuple[str, ...]:
+        return items(text)(value, path) if value != [] else ()
+
+    nothing: Mapping[str, str] = MappingProxyType({})
+    with fields:
+        return TargetSpec(
+            name=fields.take("name", simple_name),
+            provider=fields.take("provider", simple_name),
+            options=fields.take_or("options", mapping(text, empty=True), nothing),
+            unverified=fields.take_or("unverified", told, ()),
+        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rmedge.runtimes.features import Features
-from rmedge.runtimes.session import Session
+from rmedge.runtimes.session import Session, options_of
 from rmedge.runtimes.taught import Recognition
 from rmedge.specs import Frame, Intent
 from rmedge.trace import Marks
@@ -25,7 +25,14 @@ class Encoder:
         spec = bundle.encoder
         self.period_ns = spec.period_ns
         self.image_ns = bundle.budgets.image_ns  # an older picture says nothing about now
-        self._session = Session(bundle.graph("encoder"), spec.inputs, spec.outputs, provider, threads)
+        self._session = Session(
+            bundle.graph("encoder"),
+            spec.inputs,
+            spec.outputs,
+            provider,
+            threads,
+            options_of(bundle, provider),
+        )
         self._features = Features(spec.image, spec.period_ns)
         self._recognition = Recognition(bundle.intent.taught, spec.period_ns)
         self._rest = np.zeros(spec.inputs["state"], np.float32)

@@ -11,6 +11,7 @@ import numpy as np
 
 from rmedge.errors import ArmingError, RmedgeError
 from rmedge.protocols import Actuator
+from rmedge.runtimes import verified
 from rmedge.runtimes.encoder import Encoder
 from rmedge.runtimes.pilot import Pilot
 from rmedge.runtimes.verify import verify
@@ -19,8 +20,9 @@ from rmedge.specs import Frame, RobotState
 if TYPE_CHECKING:
     from rmedge.bundle import Bundle
 
-__all__ = ["Check", "body_checks", "camera_check", "demand", "vision_checks"]
+__all__ = ["TARGETS", "Check", "body_checks", "camera_check", "demand", "vision_checks"]
 
+TARGETS = {"x86_64": "cpu-x86", "aarch64": "cpu-arm64"}  # whose latency budget holds on which processor
 WARM, TIMED = 20, 200  # calls before, and under the stopwatch: a p99 of fewer says nothing
 
 
@@ -55,7 +57,7 @@ def body_checks(
     bundle: Bundle, pilot: Pilot, actuator: Actuator, now_ns: Callable[[], int], provider: str, threads: int
 ) -> list[Check]:
     """What the body answers for: its engine, and the robot before it."""
-    checks = [_golden(bundle, provider, threads, "policy")]
+    checks = [*_verified(bundle, provider), _golden(bundle, provider, threads, "policy")]
     state = RobotState(
         bundle.default_pose, np.zeros_like(bundle.default_pose), np.zeros(3), np.array([0.0, 0.0, -1.0]), 0
     )
@@ -67,7 +69,7 @@ def body_checks(
 
 def vision_checks(bundle: Bundle, encoder: Encoder, provider: str, threads: int) -> list[Check]:
     """What vision answers for, but for the camera, which must be live when the robot is armed."""
-    checks = [_golden(bundle, provider, threads, "encoder")]
+    checks = [*_verified(bundle, provider), _golden(bundle, provider, threads, "encoder")]
     rng = np.random.default_rng(0)
     image = bundle.encoder.image
     pictures = rng.integers(0, 256, (4, image.height * 2, image.width * 2, 3), np.uint8)
@@ -88,6 +90,22 @@ def camera_check(live: bool, waited_s: float, trouble: str = "") -> Check:
     )
 
 
+def _verified(bundle: Bundle, provider: str) -> list[Check]:
+    """Where something was never tried on the bundle's target: whether `rmedge verify` has met it here."""
+    target = bundle.target
+    if target is None or not target.unverified:
+        return []
+    expected = (
+        f"a note that rmedge verify left here: on {target.name} nobody tried {', '.join(target.unverified)}"
+    )
+    remedy = f"rmedge verify BUNDLE --provider {provider}"
+    try:
+        noted = verified.known(bundle, provider)
+    except RmedgeError as error:
+        return [Check("verified", False, expected, str(error), remedy)]
+    return [Check("verified", noted, expected, "one" if noted else "none of this bundle and engine", remedy)]
+
+
 def _golden(bundle: Bundle, provider: str, threads: int, graph: str) -> Check:
     remedy = "do not arm on this engine; rmedge verify says more"
     name, expected = f"golden {graph}", "the golden vectors within tolerance"
@@ -102,7 +120,7 @@ def _golden(bundle: Bundle, provider: str, threads: int, graph: str) -> Check:
 
 def _quick(bundle: Bundle, stage: str, period_ns: int, call: Callable[[], object]) -> Check:
     """Warm up, then time: the 99th percentile against the budget for this machine."""
-    target = {"x86_64": "cpu-x86", "aarch64": "cpu-arm64"}.get(platform.machine(), platform.machine())
+    target = TARGETS.get(platform.machine(), platform.machine())
     budget_ms = bundle.latency_budget_ms.get(target, {}).get(stage)
     source = f"declared for {target}"
     if budget_ms is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rmedge.runtimes.session import Session
+from rmedge.runtimes.session import Session, options_of
 from rmedge.specs import ActionChunk, RobotState
 from rmedge.trace import Marks
 
@@ -36,7 +36,9 @@ class Policy:
         self._least = -self._most
         self._turning = 2e-9 * math.pi / spec.observation.clock_s  # [rad/ns]
         self._noise, self._intent = (np.zeros(spec.inputs[name], np.float32) for name in ("noise", "intent"))
-        session = Session(bundle.graph("policy"), spec.inputs, spec.outputs, provider, threads)
+        session = Session(
+            bundle.graph("policy"), spec.inputs, spec.outputs, provider, threads, options_of(bundle, provider)
+        )
         self._infer = session.bind({"proprio": self._proprio, "intent": self._intent, "noise": self._noise})
         self.reset()
 

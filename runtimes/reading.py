@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rmedge.labels import NONE
-from rmedge.runtimes.session import Session
+from rmedge.runtimes.session import Session, options_of
 
 if TYPE_CHECKING:
     from rmedge.bundle import Bundle
@@ -36,7 +36,14 @@ class Reading:
 
     def __init__(self, bundle: Bundle, provider: str = "cpu", threads: int = 1) -> None:
         spec = bundle.readout
-        self._session = Session(bundle.graph("readout"), spec.inputs, spec.outputs, provider, threads)
+        self._session = Session(
+            bundle.graph("readout"),
+            spec.inputs,
+            spec.outputs,
+            provider,
+            threads,
+            options_of(bundle, provider),
+        )
         self._named = [column for column, label in enumerate(spec.labels) if label != NONE]
         self.labels = (*(spec.labels[column] for column in self._named), NONE)
         self.gaits, self.gestures = spec.gaits, spec.gestures

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Mapping
 
 import numpy as np
 
 from rmedge.errors import AbsentError, BundleError, UsageError
+from rmedge.runtimes import engines
 
-__all__ = ["PROVIDERS", "Session"]
+if TYPE_CHECKING:
+    from rmedge.bundle import Bundle
+
+__all__ = ["PROVIDERS", "Bound", "Session", "options_of", "version"]
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
+
+
+_PLAIN: Mapping[str, str] = MappingProxyType({})
 
 
 def _onnxruntime() -> Any:
@@ -28,11 +36,26 @@ def _onnxruntime() -> Any:
     return onnxruntime
 
 
+def version() -> str:
+    """Of onnxruntime."""
+    return str(_onnxruntime().__version__)
+
+
+def options_of(bundle: Bundle, provider: str) -> Mapping[str, str]:
+    """What a bundle wants a provider to be told; nothing where it was made for another one."""
+    target = bundle.target
+    return _PLAIN if target is None or target.provider != provider else target.options
+
+
 class Session:
     """A graph's bytes, checked against its declared inputs and outputs, ready to run.
 
+    Args:
+        options: of the provider, as onnxruntime names them.
+        build: let TensorRT build an engine, which takes minutes; else one must be there, see `engines`.
+
     Raises:
-        AbsentError: onnxruntime or the provider is not on this machine.
+        AbsentError: onnxruntime, the provider or an engine built ahead is not on this machine.
         BundleError: the graph is not what the bundle declares.
     """
 
@@ -43,6 +66,8 @@ class Session:
         outputs: Mapping[str, tuple[int, ...]],
         provider: str = "cpu",
         threads: int = 1,
+        options: Mapping[str, str] = _PLAIN,
+        build: bool = False,
     ) -> None:
         ort = _onnxruntime()
         if provider not in PROVIDERS:
@@ -53,15 +78,17 @@ class Session:
             raise AbsentError(
                 f"provider: expected {wanted}, got a build with {here}; install a build that has it"
             )
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry(
-            "session.intra_op.allow_spinning", "0"
-        )  # spinning steals the other core
-        options.log_severity_level = 3
+        if provider == "tensorrt":
+            options = _engine(graph, options, build)
+        settings = ort.SessionOptions()
+        settings.intra_op_num_threads = threads
+        settings.inter_op_num_threads = 1
+        # spinning steals the other core
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        settings.log_severity_level = 3
+        where = (wanted, dict(options)) if options else wanted
         try:
-            self._session = ort.InferenceSession(graph, options, providers=[wanted])
+            self._session = ort.InferenceSession(graph, settings, providers=[where])
         except Exception as error:  # onnxruntime's own errors share no public base
             raise BundleError(
                 f"graph: expected one that onnxruntime {ort.__version__} loads, got: {error}"
@@ -111,6 +138,19 @@ class Bound:
         """The declared outputs, in their declared order."""
         self._run(self._binding)
         return self._answer
+
+
+def _engine(graph: bytes, options: Mapping[str, str], build: bool) -> Mapping[str, str]:
+    """Options that lead TensorRT to the engine of this graph."""
+    where = engines.folder(graph, options)
+    if build:
+        where.mkdir(parents=True, exist_ok=True)
+    elif not engines.built(where):
+        raise AbsentError(
+            "engine: expected one that was built ahead for this TensorRT, driver and device, got none; "
+            "rmedge build BUNDLE"
+        )
+    return engines.options(where, options)
 
 
 def _check(kind: str, found: Any, declared: Mapping[str, tuple[int, ...]]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Sequence
 
 import numpy as np
 
-from rmedge.runtimes.session import Session
+from rmedge.runtimes.session import Session, options_of
 
 if TYPE_CHECKING:
     from rmedge.bundle import Bundle
@@ -41,7 +41,9 @@ def verify(bundle: Bundle, provider: str = "cpu", threads: int = 1, graphs: Sequ
     vectors = bundle.golden()
     for graph in graphs or vectors:
         spec, golden = getattr(bundle, graph), vectors[graph]
-        session = Session(bundle.graph(graph), spec.inputs, spec.outputs, provider, threads)
+        session = Session(
+            bundle.graph(graph), spec.inputs, spec.outputs, provider, threads, options_of(bundle, provider)
+        )
         cases = len(next(iter(golden.values())))
         feeds = ({name: golden[name][k : k + 1] for name in spec.inputs} for k in range(cases))
         answers = [session.run(feed) for feed in feeds]

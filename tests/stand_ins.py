@@ -12,7 +12,7 @@ class Session:
     """Answers every declared output; pure, and each output depends on each input."""
 
     def __init__(
-        self, graph: bytes, inputs: Mapping[str, Any], outputs: Mapping[str, Any], provider: str, threads: int
+        self, graph: bytes, inputs: Mapping[str, Any], outputs: Mapping[str, Any], *engine: Any
     ) -> None:
         self.outputs = outputs
 

@@ -24,13 +24,13 @@ ROWS = np.arange(MAX_JOINTS, dtype=float)
 STRICT = ("-Wall", "-Wextra", "-Werror", "-std=c99", "-pedantic", "-O2")
 
 
-def compiled(source: Path, to: Path) -> Path | None:
-    """The program of that C file; None where no compiler is."""
+def compiled(source: Path, to: Path, include: Path | None = None) -> Path | None:
+    """The program of that C file, with the headers of a folder, ours if none is named; None: no compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         return None
     done = subprocess.run(
-        [compiler, *STRICT, f"-I{native.include_dir()}", str(source), "-o", str(to)],
+        [compiler, *STRICT, f"-I{include or native.include_dir()}", str(source), "-o", str(to)],
         capture_output=True,
         text=True,
     )

@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 import rmedge.bundle
-from rmedge import archive, errors, robots
+from rmedge import archive, document, errors, robots
 from rmedge.budgets import Budgets
 from rmedge.bundle import Bundle, amend, pack, seal
 from rmedge.labels import LABELS
@@ -367,6 +367,7 @@ DISAGREEMENTS = [
     ("encoder.file", "x", "expected one of encoder.onnx, golden.npz, policy.onnx, readout.onnx, got 'x'"),
     ("encoder.rate_hz", 5000, "expected 0.1 to 1000.0 Hz, got 5000"),
     ("encoder.inputs.features", [1, 3, 8, 9], "expected [1, 3, 8, 8], got [1, 3, 8, 9]"),
+    ("encoder.image.motion", "raft", "expected one of dis_flow, none, got 'raft'"),
     ("encoder.outputs.next_state", [1, 7], "expected [1, 6], got [1, 7]"),
     ("encoder.outputs.intent", [1, 5], "expected [1, 4], got [1, 5]"),
     ("policy.inputs.intent", [1, 5], "expected [1, 4], got [1, 5]"),
@@ -382,7 +383,11 @@ DISAGREEMENTS = [
     ("policy.observation.terms[2].size", 28, "expected 29, got 28"),
     ("policy.observation.terms[5].size", 2, "expected 4, got 2"),
     ("policy.observation.clock_s", 0.0, "expected a number above 0, got 0.0"),
-    ("policy.sampler.name", "euler", "expected one of consistency, flow, regression, got 'euler'"),
+    (
+        "policy.sampler.name",
+        "euler",
+        "expected one of consistency, flow, ddim, ddpm, regression, got 'euler'",
+    ),
     ("policy.sampler.steps", 0, "expected a whole number from 1 to 16777216, got 0"),
     ("policy.sampler.steps", 1.0, "expected a whole number from 1 to 16777216, got 1.0"),
     ("readout.labels[1]", "moonwalk", f"expected one of {WORDS}, got 'moonwalk'"),
@@ -415,7 +420,68 @@ def test_a_newer_schema_asks_for_a_newer_rmedge(sealed: Path) -> None:
         Bundle.load(sealed)
 
 
-@pytest.mark.parametrize(("name", "steps"), [("consistency", 2), ("flow", 32), ("regression", 1)])
+def test_ddpm_draws_a_noise_for_every_step(sealed: Path) -> None:
+    says = bundles.manifest()
+    says["policy"]["sampler"].update(name="ddpm", steps=3)
+    rewrite(sealed, lambda old: old["policy"]["sampler"].update(name="ddpm", steps=3))
+    with pytest.raises(errors.BundleError, match=r"policy\.inputs\.noise: expected \[1, 6, 29\]"):
+        Bundle.load(sealed)
+    says["policy"]["inputs"]["noise"] = [1, 6, 29]
+    (sealed / "golden.npz").unlink()
+    bundle = Bundle.load(bundles.make(sealed, says))
+    assert (bundle.policy.sampler.draws, bundle.policy.inputs["noise"]) == (3, (1, 6, 29))
+
+
+def test_an_encoder_may_see_no_motion(sealed: Path) -> None:
+    def colours_alone(says: dict[str, Any]) -> None:
+        says["encoder"]["image"]["motion"] = "none"
+        says["encoder"]["inputs"]["features"] = [1, 1, 8, 8]
+
+    rewrite(sealed, colours_alone)
+    with pytest.raises(errors.BundleError, match=r"encoder\.image: expected no other keys, got 'flow_scale'"):
+        Bundle.load(sealed)
+    says = bundles.manifest()
+    colours_alone(says)
+    del says["encoder"]["image"]["flow_scale"]
+    (sealed / "golden.npz").unlink()
+    assert Bundle.load(bundles.make(sealed, says)).encoder.image.channels == 1
+
+
+def test_a_bundle_may_say_what_it_was_made_for(sealed: Path) -> None:
+    assert Bundle.load(sealed).target is None
+    target = {
+        "name": "orin-tensorrt",
+        "provider": "tensorrt",
+        "options": {"trt_fp16_enable": "1"},
+        "unverified": ["latency"],
+    }
+    seal(sealed, {**bundles.manifest(), "target": target})
+    made_for = Bundle.load(sealed).target
+    assert made_for is not None
+    assert (made_for.name, made_for.provider, made_for.unverified) == (
+        "orin-tensorrt",
+        "tensorrt",
+        ("latency",),
+    )
+    assert {**made_for.options} == {"trt_fp16_enable": "1"}
+    seal(sealed, {**bundles.manifest(), "target": {"name": "cpu-x86", "provider": "cpu", "unverified": []}})
+    made_for = Bundle.load(sealed).target
+    assert made_for is not None and not made_for.unverified and not made_for.options
+    for wrong in ({"name": "cpu-x86"}, {**target, "options": {"a": 1}}, {**target, "unverified": "all"}, 3):
+        with pytest.raises(errors.BundleError, match=r"^bundle\.target"):
+            seal(sealed, {**bundles.manifest(), "target": wrong})
+
+
+def test_quality_is_added_to_a_sealed_bundle(sealed: Path) -> None:
+    amend(sealed, {}, quality={"closed_loop": {"fell": 0}})
+    quality = Bundle.load(sealed).quality
+    assert quality["closed_loop"] == {"fell": 0}
+    assert quality["parity"] == {"encoder": 1.0e-6}
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"), [("consistency", 2), ("flow", 32), ("ddim", 10), ("regression", 1)]
+)
 def test_samplers_differ_in_steps_and_regression_has_one(sealed: Path, name: str, steps: int) -> None:
     rewrite(sealed, lambda says: says["policy"]["sampler"].update(name=name, steps=steps))
     sampler = Bundle.load(sealed).policy.sampler
@@ -559,7 +625,7 @@ def test_hostile_yaml_is_refused(
 ) -> None:
     if not hasattr(yaml, loader):
         pytest.skip("PyYAML was built without its C library")
-    monkeypatch.setattr(rmedge.bundle, "_SafeLoader", getattr(yaml, loader))
+    monkeypatch.setattr(document, "_SafeLoader", getattr(yaml, loader))
     (sealed / "bundle.yaml").write_bytes(text)
     with pytest.raises(errors.BundleError, match=message) as caught:
         Bundle.load(sealed)
@@ -756,7 +822,8 @@ def test_rare_compressions_are_refused(tmp_path: Path) -> None:
         Bundle.load(path)
 
 
-def test_a_declared_flood_is_refused(tmp_path: Path) -> None:
+def test_a_declared_flood_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "_MOST_BYTES", 64 << 20)  # less of a flood, for the sake of the test
     zeros = bytes((64 << 20) + 1)
     path = zipped(tmp_path / "bad.rmedge", (member("x.onnx", how=zipfile.ZIP_DEFLATED), zeros))
     assert path.stat().st_size < 100_000

@@ -46,3 +46,12 @@ def test_words_move_the_robot_as_they_say() -> None:
     turned = re.search(r"turned ([-+.\d]+) rad", turn)
     assert walked and float(walked[1]) > 0.5
     assert turned and float(turned[1]) > 0.5
+
+
+def test_a_policy_of_ones_own_is_weighed_and_drives_the_robot() -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    said = run(ROOT / "examples" / "export_policy.py")
+    assert said.count(" bytes ") == 5
+    assert said.count("chosen: ") == 1
+    assert re.search(r"mine: 29 joints, left knee at [-+]0\.\d+ rad", said)

@@ -150,3 +150,16 @@ def test_colours_may_be_finer_than_what_the_flow_is_taken_from():
     np.testing.assert_allclose(features[0, 0, :, ::2], 127 / 128)
     np.testing.assert_allclose(features[0, 0, :, 1::2], -127 / 128)
     assert np.abs(features[0, 3:]).max() < 0.1
+
+
+@pytest.mark.parametrize("colour", ["gray", "rgb"])
+def test_where_no_motion_is_asked_for_only_colours_come(colour):
+    from dataclasses import replace
+
+    with_flow, without = replace(IMAGE, colour=colour), replace(IMAGE, colour=colour, motion="none")
+    assert without.channels == with_flow.channels - 2
+    streams = Features(with_flow, PERIOD), Features(without, PERIOD)
+    for tick in range(3):
+        both, alone = (stream.push(picture(2 * tick), tick * PERIOD) for stream in streams)
+        np.testing.assert_array_equal(alone, both[:, :-2])
+    assert both[:, -2:].any()

@@ -24,7 +24,7 @@ FILES = sorted(
 
 # library -> the files and folders that may import it; numpy may go anywhere
 FENCES = {
-    "yaml": ("rmedge/bundle.py", "export/", "benchmarks/"),
+    "yaml": ("rmedge/document.py", "export/", "benchmarks/"),
     "rich": ("rmedge/cli/", "export/", "benchmarks/"),
     "onnxruntime": ("runtimes/session.py", "runtimes/doctor/probes.py", "export/", "benchmarks/"),
     "cv2": (
@@ -48,13 +48,17 @@ FENCES = {
     "zmq": ("runtimes/cameras/teleimager.py",),
     "matplotlib": ("benchmarks/sheet.py",),
     "mujoco": ("runtimes/physics.py", "runtimes/renderer.py", "runtimes/actuators/sim.py", "export/"),
-    "onnx": ("benchmarks/peers.py", "export/"),
+    "onnx": ("benchmarks/peers/roboghost.py", "export/"),
     "onnxscript": ("export/",),
     "ray": ("benchmarks/pool.py",),
-    "mediapipe": ("benchmarks/pose/worker.py",),  # in an environment of its own
+    # in environments of their own
+    "mediapipe": ("benchmarks/pose/worker.py",),
+    "holosoma_inference": ("benchmarks/peers/holosoma_worker.py",),
+    "unitree_sdk2py": ("benchmarks/peers/unitree_worker.py",),
     "mink": ("benchmarks/pose/retarget.py",),
     "torch": ("export/", "benchmarks/pose/schooling.py"),
-    "transformers": ("export/watchers/",),
+    "safetensors": ("export/weights.py",),
+    "transformers": ("export/watchers/", "export/hugging_face.py"),
 }
 
 

@@ -7,6 +7,7 @@ from typing import Sequence
 
 from rmedge import __version__
 from rmedge.cli import (
+    build,
     command,
     conform,
     demo,
@@ -14,6 +15,7 @@ from rmedge.cli import (
     doctor,
     export,
     guard,
+    import_,
     inspect,
     run,
     shadow,
@@ -45,5 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "rmedge", "A robot that watches a person, understands the motion, and does it.", EXAMPLES
     )
     parser.add_argument("--version", action="version", version=f"rmedge {__version__}")
-    parser.verbs(demo, run, shadow, guard, describe, teach, inspect, verify, conform, doctor, export)
+    parser.verbs(
+        demo, run, shadow, guard, describe, teach, inspect, build, verify, conform, doctor, export, import_
+    )
     return command.guard(parser.run, argv)

@@ -43,7 +43,7 @@ class Parser(argparse.ArgumentParser):
         """Each module is one verb, named as its file: ``EXAMPLES``, ``arguments(parser)``, ``main(args)``."""
         verbs = self.add_subparsers(metavar="COMMAND", required=True)
         for module in modules:
-            name = module.__name__.rpartition(".")[2]
+            name = module.__name__.rpartition(".")[2].rstrip("_")  # import_ is a verb that Python has taken
             does = str(module.__doc__)
             brief = does[0].lower() + does[1:].rstrip(".")
             verb = verbs.add_parser(name, help=brief, description=does, epilog=module.EXAMPLES)

@@ -58,6 +58,7 @@ def _told(bundle: Bundle) -> dict[str, Any]:
         "tolerance": bundle.tolerance,
         "robustness": bundle.robustness,
         "quality": bundle.quality,
+        "target": bundle.target,
         "licence": bundle.licence,
         "provenance": bundle.provenance,
         "files": {name: len(data) for name, data in bundle.files.items()},
@@ -65,7 +66,7 @@ def _told(bundle: Bundle) -> dict[str, Any]:
 
 
 def _show(bundle: Bundle) -> None:
-    from rmedge.cli import terminal
+    from rmedge.cli import built, terminal
 
     image, policy, observation = bundle.encoder.image, bundle.policy, bundle.policy.observation
     rows, joints = policy.outputs["action_chunk"][1:]
@@ -84,6 +85,7 @@ def _show(bundle: Bundle) -> None:
             "labels": ", ".join(bundle.readout.labels),
             "gaits": ", ".join(bundle.readout.gaits),
             "gestures": ", ".join(bundle.readout.gestures),
+            "target": "any" if bundle.target is None else bundle.target.name,
             "licence": bundle.licence,
             "sha256": bundle.sha256,
         },
@@ -126,8 +128,11 @@ def _show(bundle: Bundle) -> None:
             for target, budgets in bundle.latency_budget_ms.items()
         },
     )
-    for title in ("robustness", "quality", "provenance"):
-        told = getattr(bundle, title)
+    built.show(bundle)
+    quality = {name: told for name, told in bundle.quality.items() if name not in built.PARTS}
+    for title, told in (
+        ("robustness", bundle.robustness), ("quality", quality), ("provenance", bundle.provenance)
+    ):  # fmt: skip
         if told:
             terminal.facts(title, _flat(told))
 

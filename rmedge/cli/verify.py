@@ -24,11 +24,14 @@ def main(args: argparse.Namespace) -> int:
     """Golden inputs in, golden outputs out, or exit code 1."""
     from rmedge import Bundle
     from rmedge.cli import terminal
+    from rmedge.runtimes import verified
     from rmedge.runtimes.verify import verify
 
     bundle = Bundle.load(args.bundle)
     rows = verify(bundle, args.provider, args.threads)
     failed = [row for row in rows if not row.ok]
+    if bundle.target is not None and bundle.target.unverified:  # the arming gate will ask
+        (verified.forget if failed else verified.keep)(bundle, args.provider)
     if args.json:
         sealed = {"name": bundle.name, "sha256": bundle.sha256}
         terminal.emit({"ok": not failed, "outputs": rows, "bundle": sealed, "provider": args.provider})
