@@ -188,6 +188,13 @@ def test_trap_1_a_fused_softmax_that_says_zero_is_found_out():
     zeros = {"middle": np.uint8(128), "zero": np.uint8(0)}
     dead = made_by_hand(fused, even, {"out": (1, 4)}, values=values, **scales, **zeros)
     alike = [{"scores": np.zeros((1, 256), np.float32)}]
+    if graphs.infer(dead, alike, ["out"])[0][0].any():  # mended: 1.31 has the fault, 1.32 has not
+        silent = [
+            helper.make_node("Softmax", ["scores"], ["s"]),
+            helper.make_node("Mul", ["s", "none"], ["shares"]),
+            mixes,
+        ]
+        dead = made_by_hand(silent, even, {"out": (1, 4)}, values=values, none=np.float32(0))
     assert not graphs.infer(dead, alike, ["out"])[0][0].any()
     with pytest.raises(CheckError, match=r"int8-static: expected output out within 50% .*, got 100% off"):
         precision._sound("int8-static", plain, dead, alike)
