@@ -387,6 +387,21 @@ def test_a_slower_machine_is_no_slower_build():
     assert not any(one.passed for one in judged)
 
 
+def test_rounds_that_were_disturbed_are_not_judged():
+    before, now = (latency_reports.make(seed, ticks=200) for seed in (1, 2))
+    pairs, _ = matching.matched(before, now)
+    ticks = now["variants"][0]["ticks"]
+    quiet = ticks["round"][-1]
+    for name, spent in ticks["spent_us"].items():
+        ticks["spent_us"][name] = [
+            us if us is None or which == quiet else 1.5 * us for us, which in zip(spent, ticks["round"])
+        ]
+    assert all(one.passed for one in budget.against(before, now, pairs, 0.1) if one.row != "tick p10")
+    ticks["spent_us"]["policy"] = [1.2 * us for us in ticks["spent_us"]["policy"]]
+    failed = [one.row for one in budget.against(before, now, pairs, 0.1) if not one.passed]
+    assert "policy p10" in failed
+
+
 def test_what_is_not_established_does_not_pass(filed, capsys):
     few = latency_reports.make(rounds=2, ticks=20)
     alone = latency_reports.make(rounds=1, ticks=400)

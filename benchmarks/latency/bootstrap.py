@@ -19,7 +19,7 @@ import numpy as np
 
 from rmedge.benchmarks.statistics import student
 
-__all__ = ["Ratio", "ratios"]
+__all__ = ["LEAST_US", "Ratio", "ratios"]
 
 DRAWS = 400  # a standard error to 4 %; of five rounds there are but 126 different draws
 LEAST_US = 0.05  # half of the tenth that a report is written to: a stage that takes less takes this

@@ -10,7 +10,7 @@ import numpy as np
 
 from rmedge import document
 from rmedge.benchmarks.latency import loading
-from rmedge.benchmarks.latency.bootstrap import Ratio, ratios
+from rmedge.benchmarks.latency.bootstrap import LEAST_US
 from rmedge.benchmarks.latency.drift import drift
 from rmedge.benchmarks.latency.matching import Pair
 from rmedge.benchmarks.latency.report import Rules, row
@@ -20,8 +20,7 @@ from rmedge.runtimes.gate import TARGETS
 
 __all__ = ["Judged", "against", "by_bundle", "by_file", "read"]
 
-FAST = 0.1  # the share of ticks that are faster than the figure that is compared
-CONFIDENCE = 0.9  # of the interval: that all of it lies above 1 is then sure to 95 %
+FAST = 0.1  # the share of a round's ticks that are faster than the figure that is compared
 LEAST_SHARE = 0.05  # of all ticks' time: a stage that takes less is judged only where a bundle bounds it
 TIMED = {"encode": ("preprocess", "encode"), "policy": ("observe", "policy")}  # as the arming gate has it
 _MOST_BYTES = 1 << 20  # of YAML, as of a bundle's
@@ -39,7 +38,6 @@ class Judged:
     passed: bool
     why: str  # beyond that the one is above the other
     ratio: float | None = None  # to what it was
-    interval: tuple[float, float] | None = None
     drift: float | None = None  # of the machine itself meanwhile; None: not known
 
 
@@ -131,10 +129,10 @@ def against(
 ) -> Iterator[Judged]:
     """The tick and every stage that counts, beside what they were before.
 
-    What disturbs a machine only adds, and to all of a round: so the fast tenth is judged, which is the build
-    left alone (after Chen & Revels, "Robust benchmarking in noisy environments", 2016, who take the least of
-    all), and what bare onnxruntime took longer meanwhile is the machine's. Tails are for budgets to judge: no
-    machine holds them still from one run to the next.
+    What disturbs a machine only adds, and often to all of a process: so the fast tenth of the least disturbed
+    round is judged, which is the build left alone (after Chen & Revels, "Robust benchmarking in noisy
+    environments", 2016, who take the least of all). What bare onnxruntime took longer meanwhile is the
+    machine's. Tails are for budgets to judge: no machine holds them still from one run to the next.
 
     Args:
         pairs: variants of the one and of the other.
@@ -146,26 +144,21 @@ def against(
         for name in ("tick", *_heavy(taken[0])):
             # what the tenth from below needs is what the tenth from above needs
             if any(of.get(name, {}).get("p90_us") is None for of in rows):
-                yield Judged(
-                    pair[1]["name"], f"{name} p10", None, None, False, "not established in both reports"
-                )
-                continue
-            (found,) = ratios(taken[0][name], taken[1][name], [FAST], CONFIDENCE)
-            yield _beside(pair[1]["name"], f"{name} p10", found, drifted, tolerance)
+                why = "not established in both reports"
+                yield Judged(pair[1]["name"], f"{name} p10", None, None, False, why)
+            elif min(len(of[name]) for of in taken) < 2:
+                why = "one round alone says nothing"
+                yield Judged(pair[1]["name"], f"{name} p10", _best(taken[1][name]), None, False, why)
+            else:
+                was, is_now = (_best(of[name]) for of in taken)
+                most = (1 + tolerance) * (drifted or 1.0) * was
+                ratio = is_now / was
+                yield Judged(pair[1]["name"], f"{name} p10", is_now, most, is_now <= most, "", ratio, drifted)
 
 
-def _beside(variant: str, row: str, found: Ratio, drifted: float | None, tolerance: float) -> Judged:
-    """Too slow is what is slower than borne, and not by chance."""
-    pace = drifted or 1.0
-    most = (1 + tolerance) * pace * found.first_us
-    over = found.second_us > most
-    if found.interval is None:
-        passed, why = False, "one round alone says nothing"
-    elif over and not found.interval[0] > pace:
-        passed, why = True, "above it, but no more than rounds differ by chance"
-    else:
-        passed, why = not over, ""
-    return Judged(variant, row, found.second_us, most, passed, why, found.ratio, found.interval, drifted)
+def _best(rounds: Sequence[np.ndarray]) -> float:
+    """The fast tenth of the round in which it is least [us]."""
+    return max(min(float(np.quantile(part, FAST)) for part in rounds), LEAST_US)
 
 
 def _heavy(taken: Mapping[str, Sequence[np.ndarray]]) -> list[str]:

@@ -24,7 +24,7 @@ WORST = 10  # longest ticks that are named one by one
 class Rules:
     """What a figure needs to be one: MLPerf's single-stream rules, with rounds in place of one run."""
 
-    rounds: int = 5
+    rounds: int = 10
     min_seconds: float = 10.0  # of all rounds of a variant together, as measured by the wall
     min_ticks: int = 1000  # likewise
     warm_up_ticks: int = 50  # a round, before anything counts

@@ -39,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         help="nvpmodel's, such as 0,2; on a Jetson alone, restored afterwards",
     )
-    parser.add_argument("--rounds", type=command.whole, default=5, help="processes a variant (5)")
+    parser.add_argument("--rounds", type=command.whole, default=10, help="processes a variant (10)")
     parser.add_argument(
         "--seconds", type=command.positive, default=10.0, help="a variant at least, in all its rounds (10)"
     )
