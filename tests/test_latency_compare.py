@@ -387,6 +387,14 @@ def test_a_slower_machine_is_no_slower_build():
     assert not any(one.passed for one in judged)
 
 
+def test_what_takes_as_long_as_before_is_not_blamed_on_a_quicker_machine():
+    before, now = (latency_reports.make(1, ticks=200) for _ in range(2))
+    for measured in now["variants"][0]["graphs"].values():
+        measured["bare"]["p50_us"] *= 0.85
+    judged = list(budget.against(before, now, matching.matched(before, now)[0], 0.1))
+    assert all(one.passed and one.drift == pytest.approx(0.85) for one in judged)
+
+
 def test_rounds_that_were_disturbed_are_not_judged():
     before, now = (latency_reports.make(seed, ticks=200) for seed in (1, 2))
     pairs, _ = matching.matched(before, now)
