@@ -151,7 +151,7 @@ def against(
                 yield Judged(pair[1]["name"], f"{name} p10", _best(taken[1][name]), None, False, why)
             else:
                 was, is_now = (_best(of[name]) for of in taken)
-                # a machine that seems to have become quicker is no reason to blame what took as long as before
+                # a machine that seems quicker now is no reason to blame what took as long as before
                 most = max((1 + tolerance) * (drifted or 1.0), 1 + tolerance / 2) * was
                 ratio = is_now / was
                 yield Judged(pair[1]["name"], f"{name} p10", is_now, most, is_now <= most, "", ratio, drifted)
