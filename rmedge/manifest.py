@@ -51,6 +51,15 @@ __all__ = [
 
 Tensors = Mapping[str, "tuple[int, ...]"]  # name -> shape, all float32
 
+# what a bundle may tell a provider: other options name libraries to load and files to write
+HARMLESS = (
+    "arena_extend_strategy", "cudnn_conv_algo_search", "cudnn_conv_use_max_workspace",
+    "do_copy_in_default_stream", "enable_cuda_graph", "gpu_mem_limit", "trt_auxiliary_streams",
+    "trt_bf16_enable", "trt_builder_optimization_level", "trt_cuda_graph_enable", "trt_dla_core",
+    "trt_dla_enable", "trt_engine_cache_enable", "trt_fp16_enable", "trt_int8_enable",
+    "trt_layer_norm_fp32_fallback", "trt_max_workspace_size", "trt_sparsity_enable",
+    "trt_timing_cache_enable", "use_tf32",
+)  # fmt: skip
 _SLOWEST_HZ, _FASTEST_HZ = 0.1, 1000.0  # beyond these a rate is a slip of the pen
 
 
@@ -463,11 +472,17 @@ def read_target(fields: Fields) -> TargetSpec:
     def told(value: Any, path: str) -> tuple[str, ...]:
         return items(text)(value, path) if value != [] else ()
 
+    def options(value: Any, path: str) -> Mapping[str, str]:
+        found = mapping(text, empty=True)(value, path)
+        for name in found:
+            choice(*HARMLESS)(name, path)
+        return found
+
     nothing: Mapping[str, str] = MappingProxyType({})
     with fields:
         return TargetSpec(
             name=fields.take("name", simple_name),
             provider=fields.take("provider", simple_name),
-            options=fields.take_or("options", mapping(text, empty=True), nothing),
+            options=fields.take_or("options", options, nothing),
             unverified=fields.take_or("unverified", told, ()),
         )

@@ -467,7 +467,12 @@ def test_a_bundle_may_say_what_it_was_made_for(sealed: Path) -> None:
     seal(sealed, {**bundles.manifest(), "target": {"name": "cpu-x86", "provider": "cpu", "unverified": []}})
     made_for = Bundle.load(sealed).target
     assert made_for is not None and not made_for.unverified and not made_for.options
-    for wrong in ({"name": "cpu-x86"}, {**target, "options": {"a": 1}}, {**target, "unverified": "all"}, 3):
+    # a provider would load that library, and write that file
+    hostile = [{"trt_extra_plugin_lib_paths": "/tmp/a.so"}, {"trt_engine_cache_path": "/etc"}]
+    for wrong in (
+        {"name": "cpu-x86"}, {**target, "options": {"a": 1}}, {**target, "unverified": "all"}, 3,
+        *({**target, "options": options} for options in hostile),
+    ):  # fmt: skip
         with pytest.raises(errors.BundleError, match=r"^bundle\.target"):
             seal(sealed, {**bundles.manifest(), "target": wrong})
 
