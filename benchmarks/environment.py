@@ -6,13 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rmedge.errors import AbsentError
 from rmedge.runtimes import cache
 
-__all__ = ["Environment", "keep"]
+__all__ = ["Environment", "end", "keep"]
 
 
 def keep(room: str) -> Path:
@@ -73,3 +75,16 @@ class Environment:
 
 def _python(home: Path) -> Path:
     return home / "bin" / "python"
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """Let a worker end: it does when nobody asks any more."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(BrokenPipeError):
+                pipe.close()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from rmedge.benchmarks.environment import end
 from rmedge.errors import AbsentError
 
 __all__ = ["Peer"]
@@ -50,15 +51,7 @@ class Peer:
 
     def close(self) -> None:
         """End it."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(BrokenPipeError):
-                    pipe.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process)
         self._complaints.close()
 
     def __enter__(self) -> Peer:

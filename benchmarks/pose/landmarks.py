@@ -10,6 +10,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from rmedge.benchmarks.environment import end
 from rmedge.benchmarks.pose import environment, worker
 from rmedge.errors import AbsentError
 from rmedge.specs import Frame
@@ -102,14 +103,7 @@ class Landmarker:
 
     def close(self) -> None:
         """End the worker."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process)
 
     def __enter__(self) -> Landmarker:
         return self
