@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -16,7 +16,6 @@ from rmedge.errors import InputError, UsageError
 
 __all__ = ["check", "load", "read"]
 
-Weights = Mapping[str, torch.Tensor]
 TORCH = (".pt", ".pth", ".bin", ".ckpt")
 NESTED = "state_dict"  # where trainers keep the weights among other things
 

@@ -9,7 +9,7 @@ from typing import Any, Callable, Mapping
 
 from rmedge.errors import UsageError
 
-__all__ = ["add", "demand_places", "write"]
+__all__ = ["add", "deliver", "demand_places"]
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -30,12 +30,24 @@ def demand_places(args: argparse.Namespace) -> None:
             raise UsageError(f"--{flag}: expected a folder that is there, got {path!r}; make it first")
 
 
-def write(args: argparse.Namespace, report: Mapping[str, Any]) -> dict[str, str]:
-    """Write what was asked for; returns the paths by what they are.
+def deliver(args: argparse.Namespace, report: Mapping[str, Any]) -> None:
+    """Write the files that were asked for, and show the report or, with ``--json``, print it.
 
     Raises:
-        UsageError: one cannot be written.
+        UsageError: a file cannot be written.
     """
+    from rmedge.benchmarks.latency import tables
+    from rmedge.cli import terminal
+
+    written = _write(args, report)
+    if args.json:
+        terminal.emit(report)
+    else:
+        tables.show(report, written)
+
+
+def _write(args: argparse.Namespace, report: Mapping[str, Any]) -> dict[str, str]:
+    """All that was asked for; returns the paths by what they are."""
     asked = _asked(args)
     for flag, path in asked.items():
         try:

@@ -64,7 +64,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Rounds, then the report, however it ended."""
     from rmedge.benchmarks.context import context
-    from rmedge.benchmarks.latency import tables
     from rmedge.benchmarks.latency.campaign import Campaign
     from rmedge.benchmarks.latency.power_mode import power_modes
     from rmedge.benchmarks.latency.report import Rules
@@ -87,12 +86,7 @@ def main(args: argparse.Namespace) -> int:
         "rules": vars(campaign.rules),
         "variants": campaign.told(machine["power_mode"]),
     }
-    report = terminal.plain(report)
-    written = files.write(args, report)
-    if args.json:
-        terminal.emit(report)
-    else:
-        tables.show(report, written)
+    files.deliver(args, terminal.plain(report))
     return 0
 
 

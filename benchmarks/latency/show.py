@@ -22,14 +22,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Check it as a stranger's, then write and show it."""
-    from rmedge.benchmarks.latency import loading, tables
-    from rmedge.cli import terminal
+    from rmedge.benchmarks.latency import loading
 
     files.demand_places(args)
-    report = loading.load(args.report)
-    written = files.write(args, report)
-    if args.json:
-        terminal.emit(report)
-    else:
-        tables.show(report, written)
+    files.deliver(args, loading.load(args.report))
     return 0
