@@ -30,9 +30,8 @@ TICKS_A_FRAME = 5
 RUN_FROM = 1.8  # [m/s] contracts, section 3: from here a person runs
 WALKS_AT_MOST = 0.55  # [m/s] a robot that goes faster is said to run
 FAST_FROM = (0.5, -0.36)  # [m/s] forward from, backward from: what the steadier gait hardly reaches
-EVENLY: Mapping[str, float] = {}
-AS_PEOPLE_DO = {"walk_forward": 2.5, "run_forward": 1.5, "stand": 1.5}
-STEP_S = 0.2  # from one motion to the next
+PARTS, PARTS_SHARE = (1, 2, 3), (0.5, 0.3, 0.2)  # motions of an act that is not steady
+SHORTEST = 6  # frames of one of them
 # speeds of people, by word: low and high of vx, vy [m/s] and yaw rate [rad/s], for the left of two sides
 SPEEDS: Mapping[str, tuple[tuple[float, float], ...]] = {
     "stand": ((0.0, 0.0), (0.0, 0.0), (0.0, 0.0)),
@@ -41,7 +40,7 @@ SPEEDS: Mapping[str, tuple[tuple[float, float], ...]] = {
     "run_forward": ((1.9, 3.6), (-0.05, 0.05), (-0.1, 0.1)),
     "walk_backward": ((-1.1, -0.3), (-0.05, 0.05), (-0.1, 0.1)),
     "side_step": ((-0.05, 0.05), (0.25, 0.9), (-0.08, 0.08)),
-    "turn": ((-0.05, 0.15), (-0.05, 0.05), (0.35, 1.6)),
+    "turn": ((-0.05, 0.18), (-0.05, 0.05), (0.35, 1.6)),
     "arc": ((0.4, 1.7), (-0.05, 0.05), (0.3, 1.1)),
 }
 MOCAP = Wheel(
@@ -163,18 +162,15 @@ class Repertoire:
     def draw(
         self, rng: np.random.Generator, frames: int, steady: bool = False, egocentric: bool = False
     ) -> Act:
-        """An act of some frames: one motion, or one that gives way to another."""
+        """An act of some frames: one motion, or one that gives way to another, and that to a third."""
         if len(self.shown) and not egocentric and rng.random() < 0.3:
             return self._performed(rng, frames)
-        weights = EVENLY if egocentric or steady else AS_PEOPLE_DO
-        parts = [self._motion(rng, weights, egocentric)]
-        change = frames
-        if not steady and frames > 12 and rng.random() < 0.45:
-            parts.append(self._motion(rng, weights, egocentric))
-            change = int(rng.integers(6, max(frames - 5, 7)))
-        return self.script(
-            [(min(change, frames), *parts[0]), (frames - change, *parts[-1])][: len(parts)], rng
-        )
+        count = 1 if steady or frames <= 2 * SHORTEST else int(rng.choice(PARTS, p=PARTS_SHARE))
+        motions = [self._motion(rng, egocentric) for _ in range(count)]
+        if count == len(PARTS) and rng.random() < 0.5:
+            motions[-1] = motions[0]  # who turns aside goes on as before
+        lengths = _divided(rng, frames, count)
+        return self.script([(n, *motion) for n, motion in zip(lengths, motions, strict=True)], rng)
 
     def script(
         self, parts: Sequence[tuple[int, np.ndarray, int]], rng: np.random.Generator | None = None
@@ -187,11 +183,8 @@ class Repertoire:
             velocity = velocity * (1 + 0.05 * slow[:, None])
         return self.act(velocity, gesture)
 
-    def _motion(
-        self, rng: np.random.Generator, weights: Mapping[str, float], egocentric: bool
-    ) -> tuple[np.ndarray, int]:
-        share = np.array([weights.get(word, 1.0) for word in LABELS])
-        word = str(rng.choice(LABELS, p=share / share.sum()))
+    def _motion(self, rng: np.random.Generator, egocentric: bool) -> tuple[np.ndarray, int]:
+        word = str(rng.choice(LABELS))
         side = 1.0
         if word.endswith(("_left", "_right")):
             word, end = word.rsplit("_", 1)
@@ -249,6 +242,13 @@ class Repertoire:
         return cls(
             robots.load(str(held["robot"])), gestures, held["reach"], composer.eval(), shown, photographs
         )
+
+
+def _divided(rng: np.random.Generator, frames: int, count: int) -> list[int]:
+    """Frames in so many parts, none of which is very short."""
+    spare = frames - count * SHORTEST
+    cuts = np.sort(rng.integers(0, max(spare, 0) + 1, count - 1))
+    return [SHORTEST + int(n) for n in np.diff([0, *cuts, spare])]
 
 
 def performances(ticks: Ticks, robot: Robot) -> Performance:

@@ -111,7 +111,7 @@ def egocentric(
         hip: (T, 2) the legs' swing [rad], which the steps' bob follows.
         lean: (T,) of the trunk [rad]; a bow looks down.
     """
-    lens = Lens.random(rng, pixels, 0.75, 1.5)
+    lens = Lens.random(rng, pixels, 0.6, 1.5)
     worn = rng.choice([0.95, 0.8, 0.72], p=[0.45, 0.25, 0.3])  # head, chest, hand
     eye_height = actor.height * worn * rng.uniform(0.97, 1.03)
     out = (

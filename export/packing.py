@@ -12,31 +12,18 @@ import torch
 
 from rmedge import bundle as bundles
 from rmedge.export import clips as clip_maker
-from rmedge.export import graphs, motion, precision, teachers, understanding
+from rmedge.export import graphs, motion, precision, proof, search, teachers, understanding
 from rmedge.export.acts import FRAME_HZ
 from rmedge.export.denoiser import CHUNK, HISTORY, Chunks, OneStep, Sampler
 from rmedge.export.phrases import PHRASES
 from rmedge.export.rollouts import TERMS
+from rmedge.export.sight import FLOW_STEP
 from rmedge.labels import LABELS, label_of
 from rmedge.robots import Robot
 
 __all__ = ["Parts", "pack"]
 
-FIRST_LAYERS = ("stem", "stages.0.0.look", "stages.0.0.narrow")
-# what suffers most from eight bits: the eye's first layers, the raw flow, where to look, the memory and the
-# verdicts. With the eye's first layers in INT8, too, the cosine of the intent fell from .99 to .96
-KEEP_FLOAT = (
-    *(f"sight.{eye}.{layer}.weight" for eye in ("eye", "close.eye") for layer in FIRST_LAYERS),
-    "sight.wide.motion.0.0.weight",
-    "sight.wide.where.weight",
-    "sight.wide.coarse.0.weight",
-    "sight.wide.size.weight",
-    "sight.close.motion.0.0.weight",
-    "remember.weight_hh_l0",
-    "judge.weight",
-    "pace.weight",
-    "gesture.weight",
-)
+GOLDEN = 3  # cases that prove the encoder: a picture is the better part of a bundle's golden vectors
 
 
 @dataclass(frozen=True)
@@ -125,17 +112,29 @@ def plain_policy(parts: Parts, sampler: Sampler) -> Plain:
 
 
 def _encoder(parts: Parts) -> tuple[Graph, dict[str, float]]:
-    """The streaming encoder in INT8, and how near its intent is to the float32 one's."""
+    """The streaming encoder in INT8, and how near its intent is to the float32 one's.
+
+    A fifth of the clips calibrates, the next says which layers must stay in float, the others judge.
+    """
     precise, inputs, outputs = plain_encoder(parts)
-    known = len(parts.streams) * 2 // 5
-    stream = encoder_feeds(precise, parts.streams[:known])
+    fifth = len(parts.streams) // 5
+    stream = encoder_feeds(precise, parts.streams[: 2 * fifth])
     parity = graphs.parity(parts.encoder, precise, stream[:200], outputs)
-    calibration, proof = stream[: len(stream) // 2], stream[len(stream) // 2 :]
-    int8 = precision.convert(
-        precise, "int8-static", calibration, keep_float=KEEP_FLOAT, operators=("Conv", "Gemm"), share=True
+    calibration, others = stream[: len(stream) // 2], stream[len(stream) // 2 :]
+    error = proof.error_of_intents(
+        precise, parts.streams[fifth : 2 * fifth].astype(np.float32), understanding.STATE
     )
-    cosine = intent_cosine(precise, int8, parts.streams[known:])
-    return Graph(int8, inputs, outputs, proof[5::40][:8], parity), cosine
+    mixed = search.mixed(precise, calibration, error, proof.BUDGETS["encoder"], operators=("Conv", "Gemm"))
+    cosine = intent_cosine(precise, mixed.onnx, parts.streams[2 * fifth :])
+    shown = [_rounded(feed) for feed in others[5 :: len(others) // GOLDEN]]
+    return Graph(mixed.onnx, inputs, outputs, shown, parity), cosine
+
+
+def _rounded(feed: graphs.Feed) -> graphs.Feed:
+    """With its flow in the steps that stills have: the finer ones are noise, and do not compress."""
+    features = feed["features"].copy()
+    features[:, 3:] = np.rint(features[:, 3:] * FLOW_STEP) / FLOW_STEP
+    return {**feed, "features": features}
 
 
 def _policy(parts: Parts, sampler: Sampler, seed: int, small: bool) -> Graph:

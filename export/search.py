@@ -14,7 +14,7 @@ from onnxruntime.quantization.qdq_loss_debug import create_weight_matching
 
 from rmedge.export.graphs import Feed
 from rmedge.export.layers import LAYERS, Layer, layers, prepared
-from rmedge.export.precision import convert
+from rmedge.export.precision import convert, halved
 
 __all__ = ["Loss", "Mixed", "losses", "mixed"]
 
@@ -34,7 +34,7 @@ class Mixed:
     onnx: bytes
     error: float
     method: str  # of calibration
-    kept_float: tuple[str, ...]  # weights that stayed in float32
+    kept_float: tuple[str, ...]  # weights that compute in float32; they are kept in float16
     losses: tuple[Loss, ...]  # the worst first; empty where the budget was kept at once
 
 
@@ -76,6 +76,7 @@ def mixed(
             made = convert(
                 graph, "int8-static", feeds, method, kept, scheme, operators, ranges, fault=float("inf")
             )
+            made = halved(made)
             return Mixed(made, error(made), method, kept, ())
 
         best = attempt(())

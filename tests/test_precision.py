@@ -122,6 +122,24 @@ def test_what_is_named_stays_in_float(tiny):
         assert kinds.get(matrix) != TensorProto.FLOAT
 
 
+def test_what_stays_in_float_is_kept_in_half_and_says_the_same(tiny):
+    kernel, matrix = (layer.weight for layer in precision.layers(tiny))
+    half = precision.halved(tiny)
+    kinds = {t.name: t.data_type for t in onnx.load_from_string(half).graph.initializer}
+    assert {kinds[f"{kernel}_half"], kinds[f"{matrix}_half"]} == {TensorProto.FLOAT16}
+    assert not {kernel, matrix} & set(kinds)
+    drifts = precision.compare(tiny, half, feeds(20, seed=1))
+    assert 0 < drifts["next_state"].relative < 1e-3
+    assert precision.layers(tiny) and precision.halved(tiny) == half  # the same bytes every time
+
+
+def test_a_weight_that_half_cannot_hold_stays_in_float32():
+    weight = np.full((4, 4), 1e6, np.float32)
+    nodes = [helper.make_node("MatMul", ["x", "loud"], ["y"])]
+    graph = made_by_hand(nodes, {"x": (1, 4)}, {"y": (1, 4)}, loud=weight)
+    assert precision.halved(graph) == onnx.load_from_string(graph).SerializeToString()
+
+
 def test_layers_without_names_are_told_apart():
     rng = np.random.default_rng(3)
     first, second = (rng.normal(size=(8, 8)).astype(np.float32) for _ in range(2))
