@@ -16,7 +16,7 @@ from rmedge.benchmarks.pool import Pool, processes
 from rmedge.benchmarks.recording import Recorder, Recording
 from rmedge.benchmarks.withholding import Withheld
 from rmedge.bundle import Bundle
-from rmedge.export.teachers import ACTION_SCALE, NAMES
+from rmedge.export.motions.teachers import ACTION_SCALE, NAMES
 from rmedge.robots import Robot
 from rmedge.runtimes import Loop, Mirror, load
 from rmedge.runtimes.actuators.sim import SimActuator
@@ -25,7 +25,7 @@ from rmedge.specs import ActionChunk, RobotState
 from rmedge.trace import Trace
 
 if TYPE_CHECKING:
-    from rmedge.export.troupe import Motion, Troupe
+    from rmedge.export.motions.troupe import Motion, Troupe
 
 __all__ = [
     "STUDENT",
@@ -100,7 +100,7 @@ def _mirror(bundle: Bundle) -> tuple[Mirror, Any]:
 
 @lru_cache(maxsize=None)
 def troupe_of(robot: str) -> Troupe:
-    from rmedge.export.troupe import Troupe
+    from rmedge.export.motions.troupe import Troupe
 
     return Troupe(robots.load(robot), 1)
 
@@ -122,7 +122,7 @@ def follow(bundle: Bundle, cell: Cell, seconds: float) -> Recording:
 
 def lead(bundle: Bundle, cell: Cell, seconds: float, **other: str) -> Recording:
     """The teacher of the cell's caption in the place of a bundle's policy; ``other``: gait or gesture."""
-    from rmedge.export.troupe import Motion
+    from rmedge.export.motions.troupe import Motion
 
     phrase = grid.asked(cell.caption)
     asked = {"gait": phrase.gait, "gesture": phrase.gesture, **other}

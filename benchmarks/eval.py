@@ -265,7 +265,7 @@ def _beside(bundle: Bundle, sources: list[str]) -> dict[str, Bundle]:
     """Bundles by the name of their directory or file."""
     from rmedge import Bundle
     from rmedge.benchmarks.closed_loop import STUDENT, TEACHER
-    from rmedge.export.teachers import NAMES
+    from rmedge.export.motions.teachers import NAMES
 
     found: dict[str, Bundle] = {}
     for source in sources:

@@ -14,7 +14,7 @@ from rmedge.errors import UsageError
 from rmedge.runtimes.perturbation import CALM, Perturbation
 
 if TYPE_CHECKING:
-    from rmedge.export.phrases import Phrase
+    from rmedge.export.motions.phrases import Phrase
 
 __all__ = ["CHOICES", "COMMANDS", "REFERENCE", "Cell", "asked", "captions", "cells"]
 
@@ -53,7 +53,9 @@ class Cell:
 
 def asked(caption: str) -> Phrase:
     """What a caption asks for."""
-    from rmedge.export.phrases import PHRASES  # here: export needs a newer Python than reading this does
+    from rmedge.export.motions.phrases import (
+        PHRASES,  # here: export needs a newer Python than reading this does
+    )
 
     return PHRASES[caption]
 
@@ -64,7 +66,7 @@ def captions(bundle: Bundle, choice: str = "commands") -> list[str]:
     Raises:
         UsageError: it knows none of them.
     """
-    from rmedge.export.phrases import PHRASES
+    from rmedge.export.motions.phrases import PHRASES
 
     known = [p.caption for p in bundle.intent.vocabulary if p.caption in PHRASES]
     chosen = [caption for caption in known if CHOICES[choice](caption, PHRASES[caption])]

@@ -20,10 +20,10 @@ from rmedge.robots import Robot
 from rmedge.runtimes.cameras.null import NullCamera
 
 if TYPE_CHECKING:
-    from rmedge.export.acts import Act, Repertoire
-    from rmedge.export.clips import Take
-    from rmedge.export.motion import Library
-    from rmedge.export.troupe import Motion
+    from rmedge.export.motions.motion import Library
+    from rmedge.export.motions.troupe import Motion
+    from rmedge.export.world.acts import Act, Repertoire
+    from rmedge.export.world.clips import Take
 
 __all__ = ["INTENT", "VIEWS", "Job", "Reaction", "Showing", "Steps", "Terms", "features", "jobs", "perform"]
 
@@ -183,7 +183,7 @@ def intend(terms: Terms, act: Act, seed: int) -> Played:
 
 def _show(terms: Terms, job: Job) -> list[Showing]:
     """One steady clip, for every system and for the teachers themselves."""
-    from rmedge.export.clips import film
+    from rmedge.export.world.clips import film
 
     take = film(job.seed, terms.repertoire, view=job.view, seconds=terms.seconds, held_out=True, steady=True)
     own = lead(terms, take.act, job.seed)
@@ -238,7 +238,7 @@ def _showing(
 
 def _compare(terms: Terms, job: Job) -> list[Comparison]:
     """Two clips of one actor on one path, each with a gesture of its own: is each nearer to its teacher?"""
-    from rmedge.export.clips import film
+    from rmedge.export.world.clips import film
 
     repertoire, robot = terms.repertoire, terms.bundle.robot
     velocity, gestures = _alike(repertoire, job)
@@ -280,7 +280,7 @@ def _alike(repertoire: Repertoire, job: Job) -> tuple[np.ndarray, tuple[int, int
 
 def _change(terms: Terms, job: Job) -> list[Reaction]:
     """One clip whose motion changes at once, for every system."""
-    from rmedge.export.clips import film
+    from rmedge.export.world.clips import film
 
     rng = np.random.default_rng((job.seed, 2))
     before, after = (_at_ease(rng, label) for label in job.change)
@@ -298,7 +298,7 @@ def _change(terms: Terms, job: Job) -> list[Reaction]:
 
 def _at_ease(rng: np.random.Generator, label: str) -> np.ndarray:
     """(3,) a person's velocity in the middle of what a word means [m/s, m/s, rad/s]."""
-    from rmedge.export.acts import SPEEDS
+    from rmedge.export.world.acts import SPEEDS
 
     word, _, end = label.rpartition("_")
     side = {"left": 1.0, "right": -1.0}.get(end)
@@ -309,10 +309,10 @@ def _at_ease(rng: np.random.Generator, label: str) -> np.ndarray:
 
 def _motions(terms: Terms, act: Act) -> list[Motion]:
     """What the teachers are told, frame by frame."""
-    from rmedge.export.acts import way
-    from rmedge.export.motion import GAITS
-    from rmedge.export.teachers import NAMES, STEADY
-    from rmedge.export.troupe import Motion
+    from rmedge.export.motions.motion import GAITS
+    from rmedge.export.motions.teachers import NAMES, STEADY
+    from rmedge.export.motions.troupe import Motion
+    from rmedge.export.world.acts import way
 
     gestures = terms.repertoire.gestures
     told: dict[bytes, Motion] = {}
@@ -337,6 +337,6 @@ def _frame(now_s: float, frames: int) -> int:
 
 
 def _frame_hz() -> float:
-    from rmedge.export.acts import FRAME_HZ
+    from rmedge.export.world.acts import FRAME_HZ
 
     return FRAME_HZ

@@ -19,9 +19,9 @@ from rmedge.bundle import Bundle
 from rmedge.errors import InputError
 
 if TYPE_CHECKING:
-    from rmedge.export.acts import Repertoire
-    from rmedge.export.motion import Library
-    from rmedge.export.rollouts import Ticks
+    from rmedge.export.motions.motion import Library
+    from rmedge.export.motions.rollouts import Ticks
+    from rmedge.export.world.acts import Repertoire
 
 __all__ = ["beside", "evaluate", "needed"]
 
@@ -126,7 +126,7 @@ def needed(work: Path) -> None:
 
 def _repertoire(work: Path) -> Repertoire:
     """What can be acted out, as the recipe left it."""
-    from rmedge.export.acts import Repertoire
+    from rmedge.export.world.acts import Repertoire
 
     needed(work)
     return Repertoire.load(work)
@@ -134,7 +134,8 @@ def _repertoire(work: Path) -> Repertoire:
 
 def _motion(work: Path, repertoire: Repertoire) -> tuple[Ticks, Library]:
     """The teachers' rollouts and their library; what the recipe left is read, and nothing is trained."""
-    from rmedge.export import dagger, motion
+    from rmedge.export.motions import motion
+    from rmedge.export.networks import dagger
 
     effort = json.loads((work / "effort.json").read_text(encoding="utf-8"))
     silent: Advance = lambda done: None  # noqa: E731
@@ -149,7 +150,7 @@ def _retrieved(
     advance: Advance,
 ) -> dict[str, Any]:  # fmt: skip
     """System -> view -> R@k, FID and MM-Dist in a space that was trained for this alone."""
-    from rmedge.export import motion_text, sentences
+    from rmedge.export.motions import motion_text, sentences
 
     seen = motion_text.shown(ticks, library, repertoire.caption)
     name = f"motion-text-{zlib.crc32(repr(seen.captions).encode()):08x}.pt"
@@ -185,7 +186,7 @@ def _row(motions: np.ndarray, texts: np.ndarray, truth: np.ndarray, own: np.ndar
 
 def _judged(space: Any, seen: Any, sentences: np.ndarray) -> dict[str, Any]:
     """How well the space itself tells motions that it was not trained on: teachers' windows, held out."""
-    from rmedge.export import motion_text
+    from rmedge.export.motions import motion_text
 
     rows = np.flatnonzero(seen.held_out)
     rows = np.random.default_rng(0).permutation(rows)[:500]

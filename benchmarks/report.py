@@ -12,7 +12,7 @@ from rmedge.benchmarks.closed_loop import Trial
 from rmedge.benchmarks.grid import REFERENCE
 from rmedge.benchmarks.measures import MEASURES
 from rmedge.benchmarks.statistics import wilson
-from rmedge.export.teachers import NAMES
+from rmedge.export.motions.teachers import NAMES
 
 __all__ = ["by_caption", "by_physics", "by_policy", "standing"]
 

@@ -41,7 +41,7 @@ def clock(
     One thread each: what runs beside this process is held to one core. The systems take turns clip by
     clip, so that what else the machine does meets all of them.
     """
-    from rmedge.export.clips import film
+    from rmedge.export.world.clips import film
 
     spent: dict[str, list[tuple[np.ndarray, np.ndarray, float]]] = {}
     for number in range(WARM_UP, clips):

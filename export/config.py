@@ -12,7 +12,7 @@ from rmedge.bundle import Bundle
 from rmedge.errors import BundleError, InputError, UsageError
 from rmedge.export.build import Formats, build
 from rmedge.export.draft import Network
-from rmedge.export.sources import Sources, mapping
+from rmedge.export.foreign.sources import Sources, mapping
 from rmedge.fields import Fields, Kind, choice, text
 
 __all__ = ["Config", "read"]

@@ -15,9 +15,9 @@ from rmedge import document
 from rmedge.budgets import read_budgets
 from rmedge.bundle import GRAPHS, Bundle
 from rmedge.errors import UsageError
-from rmedge.export import weights
-from rmedge.export.encoders import Glimpse, arity
-from rmedge.export.policies import Denoised, Direct
+from rmedge.export.foreign import weights
+from rmedge.export.foreign.encoders import Glimpse, arity
+from rmedge.export.foreign.policies import Denoised, Direct
 from rmedge.fields import MANIFEST, Fields, choice, count
 from rmedge.manifest import (
     EncoderSpec,

@@ -10,11 +10,11 @@ from typing import Any
 from torch import nn
 
 from rmedge.errors import CheckError, UsageError
-from rmedge.export import feeds, graphs, proof, targets, trials
+from rmedge.export import graphs
 from rmedge.export.draft import Draft, Network
-from rmedge.export.drift import Drift, compare
-from rmedge.export.graphs import Feed
-from rmedge.export.trials import Trial
+from rmedge.export.graphs import Feed, feeds, proof, targets, trials
+from rmedge.export.graphs.drift import Drift, compare
+from rmedge.export.graphs.trials import Trial
 from rmedge.manifest import EncoderSpec, PolicySpec, ReadoutSpec
 
 __all__ = ["AUTO", "FLOAT", "MAKERS", "Made", "Order"]

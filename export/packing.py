@@ -11,13 +11,16 @@ import numpy as np
 import torch
 
 from rmedge import bundle as bundles
-from rmedge.export import clips as clip_maker
-from rmedge.export import graphs, motion, precision, proof, search, teachers, understanding
-from rmedge.export.acts import FRAME_HZ
-from rmedge.export.denoiser import CHUNK, HISTORY, Chunks, OneStep, Sampler
-from rmedge.export.phrases import PHRASES
-from rmedge.export.rollouts import TERMS
-from rmedge.export.sight import FLOW_STEP
+from rmedge.export import graphs
+from rmedge.export.graphs import precision, proof, search
+from rmedge.export.motions import motion, teachers
+from rmedge.export.motions.phrases import PHRASES
+from rmedge.export.motions.rollouts import TERMS
+from rmedge.export.networks import understanding
+from rmedge.export.networks.denoiser import CHUNK, HISTORY, Chunks, OneStep, Sampler
+from rmedge.export.networks.sight import FLOW_STEP
+from rmedge.export.world import clips as clip_maker
+from rmedge.export.world.acts import FRAME_HZ
 from rmedge.labels import LABELS, label_of
 from rmedge.robots import Robot
 
@@ -122,7 +125,7 @@ def _encoder(parts: Parts) -> tuple[Graph, dict[str, float]]:
     parity = graphs.parity(parts.encoder, precise, stream[:200], outputs)
     calibration, others = stream[: len(stream) // 2], stream[len(stream) // 2 :]
     error = proof.error_of_intents(
-        precise, parts.streams[fifth : 2 * fifth].astype(np.float32), understanding.STATE
+        precise, list(parts.streams[fifth : 2 * fifth].astype(np.float32)), understanding.STATE
     )
     mixed = search.mixed(precise, calibration, error, proof.BUDGETS["encoder"], operators=("Conv", "Gemm"))
     cosine = intent_cosine(precise, mixed.onnx, parts.streams[2 * fifth :])

@@ -18,27 +18,19 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 import rmedge
 from rmedge import robots
 from rmedge.errors import UsageError
-from rmedge.export import (
-    acts,
-    consistency,
-    dagger,
-    footage,
-    motion,
-    photographs,
-    sight,
-    teachers,
-    understanding,
-    weighing,
-)
-from rmedge.export import clips as clip_maker
-from rmedge.export.composer import fit_composer
-from rmedge.export.denoiser import Chunks, Denoiser, Sampler, flow_loss, regression_loss
+from rmedge.export import weighing
+from rmedge.export.graphs.trials import Trial
+from rmedge.export.motions import motion, teachers
+from rmedge.export.motions.rollouts import Ticks
+from rmedge.export.motions.troupe import Troupe, gestures_of
+from rmedge.export.networks import consistency, dagger, sight, understanding
+from rmedge.export.networks.composer import fit_composer
+from rmedge.export.networks.denoiser import Chunks, Denoiser, Sampler, flow_loss, regression_loss
+from rmedge.export.networks.training import train
 from rmedge.export.packing import Parts, pack
-from rmedge.export.rollouts import Ticks
-from rmedge.export.training import train
-from rmedge.export.trials import Trial
-from rmedge.export.troupe import Troupe, gestures_of
 from rmedge.export.watchers import imagenet
+from rmedge.export.world import acts, footage, photographs
+from rmedge.export.world import clips as clip_maker
 from rmedge.robots import Robot
 
 __all__ = ["FULL", "QUICK", "Effort", "make", "weigh"]

@@ -17,8 +17,9 @@ import rmedge
 from rmedge import bundle as bundles
 from rmedge.bundle import GRAPHS, STAGES
 from rmedge.errors import UsageError
-from rmedge.export import graphs, targets
+from rmedge.export import graphs
 from rmedge.export.draft import Draft
+from rmedge.export.graphs import targets
 from rmedge.export.making import Made
 from rmedge.fields import MANIFEST
 

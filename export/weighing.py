@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rmedge.export import proof, trials
-from rmedge.export.graphs import Feed
+from rmedge.export.graphs import Feed, proof, trials
+from rmedge.export.graphs.trials import Trial
+from rmedge.export.motions.teachers import ACTION_SCALE
+from rmedge.export.networks.understanding import STATE
 from rmedge.export.packing import Parts, encoder_feeds, plain_encoder, plain_policy, policy_feeds
-from rmedge.export.teachers import ACTION_SCALE
-from rmedge.export.trials import Trial
-from rmedge.export.understanding import STATE
 
 __all__ = ["weigh", "weigh_encoder", "weigh_policy"]
 

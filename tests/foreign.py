@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import rmedge
-from rmedge.export.sampling import Sampling, Schedule
+from rmedge.export.networks.sampling import Sampling, Schedule
 
 BASE = rmedge.Bundle.load("g1-mirror")
 JOINTS, INTENT, PROPRIO = 29, BASE.intent.size, BASE.policy.inputs["proprio"][1]

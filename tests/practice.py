@@ -6,10 +6,11 @@ import numpy as np
 import torch
 
 from rmedge import robots
-from rmedge.export import acts, motion, rollouts, teachers
-from rmedge.export.composer import Composer
-from rmedge.export.denoiser import CHUNK, HISTORY, Denoiser
-from rmedge.export.gestures import NONE
+from rmedge.export.motions import motion, rollouts, teachers
+from rmedge.export.motions.gestures import NONE
+from rmedge.export.networks.composer import Composer
+from rmedge.export.networks.denoiser import CHUNK, HISTORY, Denoiser
+from rmedge.export.world import acts
 
 torch.set_num_threads(1)  # sums in one order, and room for the other tests
 

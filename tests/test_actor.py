@@ -7,8 +7,8 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from rmedge.export.actor import LANDMARKS, Actor, Path, gesturing, human_gait
-from rmedge.export.places import develop
+from rmedge.export.world.actor import LANDMARKS, Actor, Path, gesturing, human_gait
+from rmedge.export.world.places import develop
 
 CROWN, HIPS, SHOULDERS, WRISTS, ANKLES = 0, 2, [3, 4], [7, 8], [11, 12]
 STILL = np.zeros((20, 3))

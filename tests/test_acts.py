@@ -6,9 +6,9 @@ import numpy as np
 import practice
 import pytest
 
-from rmedge.export import acts
-from rmedge.export.motion import GAITS
-from rmedge.export.teachers import FAST, STEADY
+from rmedge.export.motions.motion import GAITS
+from rmedge.export.motions.teachers import FAST, STEADY
+from rmedge.export.world import acts
 from rmedge.labels import LABELS, label_of
 
 

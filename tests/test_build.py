@@ -23,10 +23,12 @@ import rmedge
 from rmedge import cli, document
 from rmedge.bundle import GRAPHS, Bundle, amend
 from rmedge.errors import AbsentError, BundleError, CheckError, InputError, RmedgeError, UsageError
-from rmedge.export import encoders, feeds, graphs, policies, weights
+from rmedge.export import graphs
 from rmedge.export.build import build
 from rmedge.export.config import read
-from rmedge.export.sampling import Sampling, Schedule
+from rmedge.export.foreign import encoders, policies, weights
+from rmedge.export.graphs import feeds
+from rmedge.export.networks.sampling import Sampling, Schedule
 from rmedge.runtimes.verify import verify
 
 torch.set_num_threads(1)
@@ -677,7 +679,7 @@ def test_modules_that_are_not_there_say_so(project: Path) -> None:
 
 def test_hugging_face_is_asked_for_nothing_unless_told(tmp_path: Path, monkeypatch: Any) -> None:
     transformers = pytest.importorskip("transformers")
-    from rmedge.export import hugging_face
+    from rmedge.export.foreign import hugging_face
 
     asked: list[Any] = []
 
@@ -695,7 +697,7 @@ def test_hugging_face_is_asked_for_nothing_unless_told(tmp_path: Path, monkeypat
 
 def test_a_published_model_must_be_whole_and_a_vision_model(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
-    from rmedge.export import hugging_face
+    from rmedge.export.foreign import hugging_face
 
     model = transformers.ViTModel(
         transformers.ViTConfig(**foreign.SMALL, image_size=foreign.SIDE, patch_size=8)

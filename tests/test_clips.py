@@ -6,7 +6,7 @@ import numpy as np
 import practice
 import pytest
 
-from rmedge.export import clips, places
+from rmedge.export.world import clips, places
 
 
 @pytest.mark.parametrize("view", clips.VIEWS)

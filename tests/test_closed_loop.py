@@ -24,8 +24,8 @@ from rmedge.benchmarks.measures import MEASURES
 from rmedge.benchmarks.withholding import WITHHOLDINGS
 from rmedge.cli import command
 from rmedge.errors import UsageError
-from rmedge.export.phrases import PHRASES
-from rmedge.export.teachers import NAMES, Teacher
+from rmedge.export.motions.phrases import PHRASES
+from rmedge.export.motions.teachers import NAMES, Teacher
 
 KNOWN = ("stand", "stand, waving", "stand, second gait", "walk forward", "walk forward, waving")
 PLOTS = find_spec("matplotlib") is not None

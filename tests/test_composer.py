@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from rmedge.export.composer import Composer, fit_composer
-from rmedge.export.motion import GAITS, Z
+from rmedge.export.motions.motion import GAITS, Z
+from rmedge.export.networks.composer import Composer, fit_composer
 
 
 def shares(*index):

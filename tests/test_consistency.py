@@ -7,8 +7,8 @@ import torch
 from practice import denoiser, inputs, ticks
 from test_denoiser import Oracle
 
-from rmedge.export import consistency
-from rmedge.export.denoiser import Chunks, Sampler
+from rmedge.export.networks import consistency
+from rmedge.export.networks.denoiser import Chunks, Sampler
 
 
 def test_the_flows_end_is_its_own_end_point():

@@ -7,11 +7,12 @@ import pytest
 import torch
 from practice import COMMANDS, GESTURES, JOINTS, ROBOT, TICK, denoiser, library
 
-from rmedge.export import dagger, teachers
-from rmedge.export.dances import DANCES
-from rmedge.export.denoiser import CHUNK, HISTORY, Sampler
-from rmedge.export.motion import Z
-from rmedge.export.troupe import gestures_of
+from rmedge.export.motions import teachers
+from rmedge.export.motions.dances import DANCES
+from rmedge.export.motions.motion import Z
+from rmedge.export.motions.troupe import gestures_of
+from rmedge.export.networks import dagger
+from rmedge.export.networks.denoiser import CHUNK, HISTORY, Sampler
 
 COUNT = 600
 

@@ -9,7 +9,7 @@ import torch
 from practice import JOINTS, TICK, denoiser, inputs, ticks
 
 from rmedge.export import graphs
-from rmedge.export.denoiser import CHUNK, HISTORY, ROW_WEIGHT, Chunks, Denoiser, OneStep, Sampler
+from rmedge.export.networks.denoiser import CHUNK, HISTORY, ROW_WEIGHT, Chunks, Denoiser, OneStep, Sampler
 
 
 @pytest.mark.parametrize("seed", range(6))

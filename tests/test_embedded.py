@@ -19,8 +19,8 @@ from onnx import numpy_helper, parser
 
 from rmedge import Bundle, runtimes, words
 from rmedge.errors import BundleError, CheckError, UsageError
-from rmedge.export import embedded, header, pixels, ticks
 from rmedge.export.__main__ import main
+from rmedge.export.embedding import embedded, header, pixels, ticks
 from rmedge.runtimes.features import FAINT, SPREAD, Features
 from rmedge.runtimes.policy import Policy
 

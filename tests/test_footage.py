@@ -7,9 +7,9 @@ import practice
 import pytest
 import torch
 
-from rmedge.export import clips, footage
-from rmedge.export.sight import FLOW, SEEN, Sight
+from rmedge.export.networks.sight import FLOW, SEEN, Sight
 from rmedge.export.watchers import imagenet
+from rmedge.export.world import clips, footage
 from rmedge.labels import LABELS
 
 

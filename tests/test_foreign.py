@@ -15,8 +15,8 @@ from torch import nn
 
 from rmedge import runtimes
 from rmedge.bundle import Bundle
-from rmedge.export import encoders, policies
 from rmedge.export.build import build
+from rmedge.export.foreign import encoders, policies
 from rmedge.runtimes.verify import verify
 from rmedge.specs import Frame, RobotState
 
@@ -44,7 +44,7 @@ def vit(folder: Path) -> nn.Module:
 
 def _saved(model: Any, folder: Path) -> nn.Module:
     """As somebody publishes it, and as a build finds it."""
-    from rmedge.export import hugging_face
+    from rmedge.export.foreign import hugging_face
 
     model.save_pretrained(folder)
     says = {"do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rmedge import robots
-from rmedge.export import gestures, teachers
+from rmedge.export.motions import gestures, teachers
 
 EACH = [(robot, name) for robot in robots.names() for name in gestures.of(robots.load(robot))]
 TIMES = np.linspace(0, teachers.CLOCK_S, 101)

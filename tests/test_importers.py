@@ -19,9 +19,10 @@ from practice import NO_WHEEL, wheel
 from rmedge import Bundle, robots
 from rmedge.cli import main
 from rmedge.errors import InputError, UsageError
-from rmedge.export import importers, teachers
+from rmedge.export import importers
 from rmedge.export.importers import adapter, calibration, tagged
 from rmedge.export.importers.commands import CommandMap
+from rmedge.export.motions import teachers
 from rmedge.runtimes.policy import Policy
 
 needs_wheel = pytest.mark.skipif(not wheel(), reason=NO_WHEEL)

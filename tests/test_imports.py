@@ -57,8 +57,8 @@ FENCES = {
     "unitree_sdk2py": ("benchmarks/peers/unitree_worker.py",),
     "mink": ("benchmarks/pose/retarget.py",),
     "torch": ("export/", "benchmarks/pose/schooling.py"),
-    "safetensors": ("export/weights.py",),
-    "transformers": ("export/watchers/", "export/hugging_face.py"),
+    "safetensors": ("export/foreign/weights.py",),
+    "transformers": ("export/watchers/", "export/foreign/hugging_face.py"),
 }
 
 

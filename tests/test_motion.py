@@ -7,7 +7,7 @@ import pytest
 import torch
 from practice import COMMANDS, GESTURES, library, steady, ticks
 
-from rmedge.export import motion, teachers
+from rmedge.export.motions import motion, teachers
 from rmedge.labels import LABELS
 
 

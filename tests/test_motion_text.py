@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from rmedge.benchmarks.retrieval import distances, recall
-from rmedge.export import motion_text
+from rmedge.export.motions import motion_text
 
 STEPS = 50
 

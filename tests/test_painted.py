@@ -31,9 +31,9 @@ from rmedge.benchmarks.follower import OWN
 from rmedge.benchmarks.measures import key_points
 from rmedge.benchmarks.painted import INTENT, Job, Showing, Steps, Terms
 from rmedge.benchmarks.playing import Reel, play, said
-from rmedge.export import clips
-from rmedge.export.acts import FRAME_HZ, Act
-from rmedge.export.motion import GAITS
+from rmedge.export.motions.motion import GAITS
+from rmedge.export.world import clips
+from rmedge.export.world.acts import FRAME_HZ, Act
 from rmedge.labels import LABELS
 from rmedge.runtimes import load
 

@@ -249,7 +249,7 @@ def test_the_same_file_is_known_by_its_import_alone(
 
 def test_it_is_the_package_whose_policies_teach() -> None:
     pytest.importorskip("torch")  # the workstation's half
-    from rmedge.export import teachers
+    from rmedge.export.motions import teachers
 
     assert holosoma.PACKAGE == teachers.PACKAGE
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from practice import GESTURES, ROBOT, library
 
-from rmedge.export import dances, gestures, motion, packing, teachers
-from rmedge.export.phrases import PHRASES
-from rmedge.export.troupe import gestures_of
+from rmedge.export import packing
+from rmedge.export.motions import dances, gestures, motion, teachers
+from rmedge.export.motions.phrases import PHRASES
+from rmedge.export.motions.troupe import gestures_of
 
 
 def test_phrases_name_gaits_and_gestures_that_there_are_and_use_all_of_them():

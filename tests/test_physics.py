@@ -232,7 +232,7 @@ COMMANDS = np.array(
 @pytest.mark.parametrize("name", ["fastsac", "ppo"])
 def test_the_pretrained_teachers_walk_in_it(name):
     pytest.importorskip("onnxruntime")
-    from rmedge.export import rollouts, teachers
+    from rmedge.export.motions import rollouts, teachers
 
     assert teachers.WHEEL.path.exists(), "run: python -m rmedge.export teachers"
     teacher = teachers.Teacher(ROBOT, name)
@@ -257,7 +257,7 @@ def test_the_pretrained_teachers_walk_in_it(name):
 @pytest.mark.parametrize(("name", "forward"), [("fastsac", 0.0), ("ppo", 0.0), ("fastsac", 0.5)])
 def test_a_second_robot_stands_and_walks_in_it(name, forward):
     pytest.importorskip("onnxruntime")
-    from rmedge.export import teachers
+    from rmedge.export.motions import teachers
 
     if not teachers.WHEEL.path.exists():
         pytest.skip("no teachers in the cache: python -m rmedge.export teachers")
@@ -319,7 +319,7 @@ def test_no_two_physics_are_alike_and_the_reference_is_the_contracts():
 @pytest.mark.parametrize("name", physics.PHYSICS)
 def test_a_robot_stands_in_every_physics(robot, name):
     pytest.importorskip("onnxruntime")
-    from rmedge.export import teachers
+    from rmedge.export.motions import teachers
 
     if not teachers.WHEEL.path.exists():
         pytest.skip("no teachers in the cache: python -m rmedge.export teachers")

@@ -14,9 +14,10 @@ from test_graphs import PATH, SHAPES, Tiny, feeds
 from torch import nn
 
 from rmedge.errors import CheckError, UsageError
-from rmedge.export import graphs, precision, recipe, search, trials, weighing
+from rmedge.export import graphs, recipe, weighing
 from rmedge.export.__main__ import main as export
-from rmedge.export.denoiser import Sampler
+from rmedge.export.graphs import precision, search, trials
+from rmedge.export.networks.denoiser import Sampler
 
 INT8 = ("int8-static", "int8-dynamic", "int8-weights")
 

@@ -15,11 +15,11 @@ import torch
 from rmedge import Bundle, robots
 from rmedge.errors import UsageError
 from rmedge.export import recipe
-from rmedge.export.denoiser import CHUNK, HISTORY
-from rmedge.export.phrases import PHRASES
-from rmedge.export.rollouts import TERMS
-from rmedge.export.teachers import CLOCK_S
-from rmedge.export.troupe import gestures_of
+from rmedge.export.motions.phrases import PHRASES
+from rmedge.export.motions.rollouts import TERMS
+from rmedge.export.motions.teachers import CLOCK_S
+from rmedge.export.motions.troupe import gestures_of
+from rmedge.export.networks.denoiser import CHUNK, HISTORY
 
 QUICK_S = 300
 # name -> sampler and steps

@@ -75,7 +75,7 @@ def test_the_g1s_joints_are_in_sdk_order():
 
 def test_the_joints_are_in_the_teachers_order(robot):
     pytest.importorskip("onnxruntime")
-    from rmedge.export import teachers
+    from rmedge.export.motions import teachers
 
     if not teachers.WHEEL.path.exists():
         pytest.skip("no teachers in the cache: python -m rmedge.export teachers")

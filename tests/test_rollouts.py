@@ -9,10 +9,10 @@ import stand_ins
 from practice import NO_WHEEL, ROBOT, wheel
 
 from rmedge.bundle import Bundle
-from rmedge.export import rollouts, teachers
-from rmedge.export.denoiser import CHUNK
-from rmedge.export.rollouts import FRAME_TICKS, MOST_LATE, TERMS, Glimpses, Plans, Segment, Ticks
-from rmedge.export.troupe import Motion, gestures_of
+from rmedge.export.motions import rollouts, teachers
+from rmedge.export.motions.rollouts import FRAME_TICKS, MOST_LATE, TERMS, Glimpses, Plans, Segment, Ticks
+from rmedge.export.motions.troupe import Motion, gestures_of
+from rmedge.export.networks.denoiser import CHUNK
 from rmedge.runtimes.perturbation import CALM, Perturbation
 from rmedge.runtimes.policy import Policy
 from rmedge.specs import RobotState

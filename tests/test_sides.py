@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from rmedge.export.actor import LANDMARKS
-from rmedge.export.sides import mirrored
+from rmedge.export.world.actor import LANDMARKS
+from rmedge.export.world.sides import mirrored
 from rmedge.labels import LABELS
 
 

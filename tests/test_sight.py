@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from rmedge.export import sight
-from rmedge.export.actor import LANDMARKS
-from rmedge.export.sight import NOBODY, SEEN, THIRD_PERSON, Sight, extent, place_of, window
+from rmedge.export.networks import sight
+from rmedge.export.networks.sight import NOBODY, SEEN, THIRD_PERSON, Sight, extent, place_of, window
 from rmedge.export.watchers import imagenet
+from rmedge.export.world.actor import LANDMARKS
 from rmedge.labels import LABELS
 
 needs_eye = pytest.mark.skipif(

@@ -10,8 +10,7 @@ from onnx import TensorProto, helper
 
 from rmedge.bundle import Bundle
 from rmedge.errors import UsageError
-from rmedge.export import precision, targets
-from rmedge.export.graphs import OPSET
+from rmedge.export.graphs import OPSET, precision, targets
 from rmedge.runtimes.gate import TARGETS as TIMED
 from rmedge.runtimes.session import PROVIDERS
 

@@ -12,7 +12,7 @@ from practice import NO_WHEEL, ROBOT, wheel
 
 from rmedge import robots
 from rmedge.bundle import Bundle
-from rmedge.export import teachers
+from rmedge.export.motions import teachers
 from rmedge.runtimes.policy import Policy
 from rmedge.specs import RobotState
 

@@ -8,8 +8,8 @@ import torch
 from practice import denoiser, ticks
 from torch import nn
 
-from rmedge.export import consistency, training
-from rmedge.export.denoiser import Chunks, flow_loss, regression_loss
+from rmedge.export.networks import consistency, training
+from rmedge.export.networks.denoiser import Chunks, flow_loss, regression_loss
 
 
 def interrupted(train, monkeypatch, path, at):

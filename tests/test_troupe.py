@@ -7,9 +7,9 @@ import pytest
 from practice import NO_WHEEL, ROBOT, wheel
 
 from rmedge import robots
-from rmedge.export import dances, gestures, teachers
-from rmedge.export.teachers import ACTION_SCALE, TICK_HZ
-from rmedge.export.troupe import Motion, Troupe, gestures_of
+from rmedge.export.motions import dances, gestures, teachers
+from rmedge.export.motions.teachers import ACTION_SCALE, TICK_HZ
+from rmedge.export.motions.troupe import Motion, Troupe, gestures_of
 
 pytestmark = pytest.mark.skipif(not wheel(), reason=NO_WHEEL)
 JOINTS = len(ROBOT.joints)

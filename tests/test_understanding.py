@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from rmedge.export import clips, footage, motion, understanding
-from rmedge.export.composer import Composer
-from rmedge.export.sight import FLOW, SEEN, Sight
+from rmedge.export.motions import motion
+from rmedge.export.networks import understanding
+from rmedge.export.networks.composer import Composer
+from rmedge.export.networks.sight import FLOW, SEEN, Sight
 from rmedge.export.watchers import imagenet
+from rmedge.export.world import clips, footage
 from rmedge.labels import LABELS
 
 FORWARD, BACKWARD = LABELS.index("walk_forward"), LABELS.index("walk_backward")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rmedge.errors import UsageError
-from rmedge.export.motion import Readout
+from rmedge.export.motions.motion import Readout
 from rmedge.export.watchers import Watched, harvest, held, imagenet, moments, vlm
 from rmedge.export.watchers.matching import FlowHead
 from rmedge.export.watchers.reader import Objectives, Reader, TrainedWatcher, fit

@@ -10,7 +10,7 @@ import pytest
 
 from rmedge.errors import AbsentError, IntegrityError
 from rmedge.export import wheels
-from rmedge.export.photographs import HELD_OUT, PHOTOGRAPHS
+from rmedge.export.world.photographs import HELD_OUT, PHOTOGRAPHS
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train(asked: argparse.Namespace) -> dict[str, float]:
     from rmedge.benchmarks.pose import schooling
     from rmedge.bundle import Bundle
-    from rmedge.export.acts import Repertoire
+    from rmedge.export.world.acts import Repertoire
 
     if not (asked.work / "repertoire.npz").is_file():
         raise InputError(f"train: expected {asked.work / 'repertoire.npz'}, got none; run the recipe first")

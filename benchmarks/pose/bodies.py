@@ -11,7 +11,7 @@ from rmedge.robots import Robot
 from rmedge.specs import RobotState
 
 if TYPE_CHECKING:
-    from rmedge.export.gestures import Gesture
+    from rmedge.export.motions.gestures import Gesture
 
 __all__ = ["Glide", "Live", "Tracker", "Walker", "command"]
 
@@ -71,7 +71,7 @@ class Tracker:
     walks = False
 
     def __init__(self, robot: Robot) -> None:
-        from rmedge.export.dances import Dance
+        from rmedge.export.motions.dances import Dance
 
         self._robot = robot
         self._dance = Dance(robot, TRACKER)
@@ -85,7 +85,7 @@ class Tracker:
 
     def act(self, state: RobotState, wish: Wish) -> np.ndarray:
         """(Da,) [rad] where the joints should be one tick from now."""
-        from rmedge.export.teachers import ACTION_SCALE
+        from rmedge.export.motions.teachers import ACTION_SCALE
 
         dance = self._dance
         # a loop that is the same at every time of the clock: this pose, and an upright trunk
@@ -114,7 +114,7 @@ class Walker:
     walks = True
 
     def __init__(self, robot: Robot) -> None:
-        from rmedge.export.troupe import Troupe
+        from rmedge.export.motions.troupe import Troupe
 
         self._robot = robot
         self._troupe = Troupe(robot, 1)
@@ -131,8 +131,8 @@ class Walker:
 
     def act(self, state: RobotState, wish: Wish) -> np.ndarray:
         """(Da,) [rad] where the joints should be one tick from now."""
-        from rmedge.export.teachers import ACTION_SCALE, FAST, STEADY
-        from rmedge.export.troupe import Motion
+        from rmedge.export.motions.teachers import ACTION_SCALE, FAST, STEADY
+        from rmedge.export.motions.troupe import Motion
 
         if self._start_ns is None:
             self._start_ns = state.stamp_ns

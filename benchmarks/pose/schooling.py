@@ -17,7 +17,7 @@ from rmedge.specs import Frame
 
 if TYPE_CHECKING:
     from rmedge.bundle import Bundle
-    from rmedge.export.acts import Repertoire
+    from rmedge.export.world.acts import Repertoire
 
 __all__ = ["LandmarkNet", "MemoryNet", "gather_landmarks", "gather_memories", "mirrored", "train_landmarks",
            "train_memories"]  # fmt: skip
@@ -110,7 +110,7 @@ def _gather(
     of: Callable[[list[np.ndarray], int], np.ndarray], progress: Progress,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """Clips as ``of`` sees them, with what was asked; in shards that are kept and read again."""
-    from rmedge.export.clips import film
+    from rmedge.export.world.clips import film
 
     folder.mkdir(parents=True, exist_ok=True)
     parts = []

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rmedge.errors import UsageError
-from rmedge.export import teachers
 from rmedge.export.importers.facts import Facts
 from rmedge.export.importers.foreign import Foreign, robot_of, unmeasured
 from rmedge.export.importers.kinds import limits, names, one_or_each, settings, term
 from rmedge.export.importers.network import Network, read_file
+from rmedge.export.motions import teachers
 from rmedge.fields import positive, text, vector
 from rmedge.robots import Robot
 

@@ -14,13 +14,15 @@ from rich.progress import Progress
 
 from rmedge import robots
 from rmedge.errors import InputError, RmedgeError
-from rmedge.export import clips, dagger, motion, sentences
-from rmedge.export.acts import FRAME_HZ, Repertoire
-from rmedge.export.troupe import gestures_of
+from rmedge.export.motions import motion, sentences
+from rmedge.export.motions.troupe import gestures_of
+from rmedge.export.networks import dagger
 from rmedge.export.watchers.frames import Frames
 from rmedge.export.watchers.harvest import Film, Harvest, gather
 from rmedge.export.watchers.reader import Objectives, Reader, TrainedWatcher, fit
 from rmedge.export.watchers.score import score, table
+from rmedge.export.world import clips
+from rmedge.export.world.acts import FRAME_HZ, Repertoire
 
 EXAMPLES = """example:
   python -m rmedge.export.watchers --work build/work --clips 2000 --steps 2000

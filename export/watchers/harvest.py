@@ -21,7 +21,7 @@ NONE = "nobody"  # the view of a clip without an actor
 
 
 class Act(Protocol):
-    """What an actor does: see ``rmedge.export.acts``; arrays over the pictures of a clip."""
+    """What an actor does: see ``rmedge.export.world.acts``; arrays over the pictures of a clip."""
 
     @property
     def asked(self) -> np.ndarray: ...  # (T, 3)
@@ -34,7 +34,7 @@ class Act(Protocol):
 
 
 class Take(Protocol):
-    """A filmed clip: see ``rmedge.export.clips``."""
+    """A filmed clip: see ``rmedge.export.world.clips``."""
 
     @property
     def pictures(self) -> Sequence[np.ndarray]: ...
@@ -50,7 +50,7 @@ Film = Callable[[int], Take]  # by seed
 
 
 class Meanings(Protocol):
-    """What acts mean: see ``rmedge.export.acts.Repertoire``."""
+    """What acts mean: see ``rmedge.export.world.acts.Repertoire``."""
 
     def caption(self, velocity: np.ndarray, label: int, gesture: int) -> str:
         """The words for a velocity (3,), a label and a gesture."""

@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from rmedge.errors import UsageError
-from rmedge.export.sentences import WIDTH as SENTENCE
-from rmedge.export.training import train
+from rmedge.export.motions.sentences import WIDTH as SENTENCE
+from rmedge.export.networks.training import train
 from rmedge.export.watchers import Watched, held, moments
 from rmedge.export.watchers.matching import FlowHead
 from rmedge.export.watchers.temporal import WIDTH, Temporal

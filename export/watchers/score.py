@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from rmedge.export.motion import Readout
+from rmedge.export.motions.motion import Readout
 from rmedge.export.watchers.harvest import Harvest
 from rmedge.export.watchers.reader import Reader, TrainedWatcher
 

@@ -1,0 +1,1 @@
+"""Networks of others, made to take and to give what a bundle's do."""

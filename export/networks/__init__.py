@@ -1,0 +1,1 @@
+"""Networks that learn here: what sees, what understands, what acts, and how each is trained."""

@@ -1,0 +1,244 @@
+"""Sight: what one frame shows, by a wide look at the whole picture and a close one at whoever is there.
+
+Both look through an eye that photographs have trained: the wide one's is frozen, the close one's learns on.
+Where somebody is, how a picture is squeezed, which way he faces and where his limbs are is asked for in
+training, so that what is passed on tells of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from rmedge.export.networks.eye import FAR, NEAR, Eye
+from rmedge.export.networks.training import train
+from rmedge.export.world.actor import LANDMARKS
+from rmedge.export.world.clips import VIEWS
+from rmedge.export.world.sides import mirrored
+from rmedge.labels import LABELS
+from rmedge.runtimes.features import MIDDLE, SPREAD
+
+__all__ = ["FLOW", "SEEN", "Sight", "fit_sight"]
+
+FLOW, CELLS = 40, 10  # a side of the flow, and of the map that the wide look makes
+WINDOW, WINDOW_FLOW = (96, 80), (24, 20)  # height and width of what is looked at closely [pixel]
+WIDE, CLOSE, PLACE = 96, 160, 4  # numbers that a look passes on
+SEEN = WIDE + CLOSE + PLACE
+HEADS = 3  # places that the wide look attends to; the first is where somebody is
+SOLID = (0, 1, 2, 3, 4, 9, 10, 11, 12)  # landmarks that say how large one is: all but the arms'
+JITTER = 0.08  # by which the close look is led astray in training, as a share of the height
+FLOW_STEP = 32.0  # flow is kept as int8 steps of 1/32
+TOLERANCE = (0.2, 0.15, 0.25)  # contracts, section 2: success from pixels [m/s, m/s, rad/s]
+THIRD_PERSON, NOBODY = VIEWS.index("third-person"), VIEWS.index("nobody")
+Truth = Mapping[str, torch.Tensor]
+
+
+def _convolution(before: int, after: int, size: int, stride: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(before, after, size, stride=stride, padding=size // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(after), nn.ReLU())
+
+
+class Wide(nn.Module):
+    """What an eye's maps and the flow show of whole pictures, and where somebody is.
+
+    Near maps (B, 40, c, c), far maps (B, 112, c/2, c/2) and flow (B, 2, 4c, 4c), c = CELLS.
+    """
+
+    grid: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.near = nn.Sequential(nn.BatchNorm2d(NEAR[0]), nn.Conv2d(NEAR[0], 40, 1))
+        self.far = nn.Sequential(nn.BatchNorm2d(FAR[0]), nn.Conv2d(FAR[0], 48, 1))
+        self.motion = nn.Sequential(_convolution(2, 24, 3, 2), _convolution(24, 40, 3, 2))
+        self.mix = nn.Sequential(_convolution(128, 64, 1), _convolution(64, 80, 3))
+        self.drop = nn.Dropout2d(0.05)
+        self.where = nn.Conv2d(80, HEADS, 1)
+        self.coarse = nn.Sequential(nn.Conv2d(80, 12, 1), nn.ReLU(), nn.Flatten())
+        self.size = nn.Linear(80, 2)
+        size = HEADS * (80 + CELLS**2) + 12 * CELLS**2
+        self.outlet = nn.Sequential(nn.Linear(size, WIDE), nn.ReLU(), nn.Dropout(0.1))
+        steps = (torch.arange(CELLS) + 0.5) / CELLS
+        grid = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), -1).flip(-1).flatten(0, 1)
+        self.register_buffer("grid", grid, persistent=False)  # (cells, 2) x and y
+
+    def forward(
+        self, near: torch.Tensor, far: torch.Tensor, flow: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The view (B, WIDE), the place (B, 4) and the logits of where it is (B, cells).
+
+        A place is x, y and height [share of the picture], and the logarithm of the squeeze, see `Take`.
+        """
+        far = F.interpolate(self.far(far), scale_factor=2.0)
+        seen = self.drop(self.mix(torch.cat([self.near(near), far, self.motion(flow)], 1)))
+        logits = self.where(seen).flatten(2)
+        attention = logits.softmax(-1)  # (B, heads, cells): a person is small and anywhere
+        close = attention @ seen.flatten(2).transpose(1, 2)  # (B, heads, channels)
+        view = self.outlet(torch.cat([close.flatten(1), attention.flatten(1), self.coarse(seen)], 1))
+        size = self.size(close[:, 0])
+        height = 0.1 + 1.5 * torch.sigmoid(size[:, :1])
+        squeeze = 0.9 * torch.tanh(size[:, 1:])
+        return view, torch.cat([attention[:, 0] @ self.grid, height, squeeze], 1), logits[:, 0]
+
+
+class Close(nn.Module):
+    """What windows (B, 3, 96, 80) round somebody and their flow (B, 2, 24, 20) show: views (B, CLOSE)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.eye = Eye().requires_grad_(True)
+        self.near = nn.Sequential(nn.BatchNorm2d(NEAR[0]), nn.Conv2d(NEAR[0], 32, 2, 2))
+        self.far = nn.Sequential(nn.BatchNorm2d(FAR[0]), nn.Conv2d(FAR[0], 64, 1))
+        self.motion = nn.Sequential(_convolution(2, 24, 3, 2), _convolution(24, 32, 3, 2))
+        self.mix = nn.Sequential(_convolution(128, 96, 3), _convolution(96, 48, 1), nn.Dropout2d(0.05))
+        cells = (WINDOW[0] // FAR[1]) * (WINDOW[1] // FAR[1])
+        self.outlet = nn.Sequential(nn.Flatten(), nn.Linear(48 * cells, CLOSE), nn.ReLU(), nn.Dropout(0.1))
+
+    def forward(self, window: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+        near, far = self.eye(window)
+        return self.outlet(self.mix(torch.cat([self.near(near), self.far(far), self.motion(flow)], 1)))
+
+
+class Sight(nn.Module):
+    """Pictures (B, 3, h, w) in -1 .. 1 and flow (B, 2, FLOW, FLOW) to what they show (B, SEEN)."""
+
+    def __init__(self, gestures: int) -> None:
+        super().__init__()
+        self.eye, self.wide, self.close = Eye(), Wide(), Close()
+        # asked for in training only
+        self.facing, self.limbs = nn.Linear(CLOSE, 2), nn.Linear(CLOSE, 2 * LANDMARKS)
+        self.gesture = nn.Linear(CLOSE, gestures)
+        self.word, self.pace = nn.Linear(SEEN, len(LABELS) + 1), nn.Linear(SEEN, 3)
+
+    def train(self, mode: bool = True) -> Sight:
+        super().train(mode)
+        self.eye.eval()
+        return self
+
+    def forward(self, rgb: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+        view, place, _ = self.look(rgb, flow)
+        return torch.cat([view, self.look_closely(rgb, flow, place), place], 1)
+
+    def look(self, rgb: torch.Tensor, flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The wide look: see `Wide`."""
+        near, far = self.eye(F.avg_pool2d(rgb, rgb.shape[-1] // (8 * CELLS)))
+        return self.wide(near, far, flow)
+
+    def look_closely(self, rgb: torch.Tensor, flow: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+        """The close look (B, CLOSE) at a place (B, 4); flow is in heights of whoever is there."""
+        near = window(flow, place, WINDOW_FLOW) / place[:, 2, None, None, None]
+        return self.close(window(rgb, place, WINDOW), near)
+
+
+def window(picture: torch.Tensor, place: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """The upright part (B, C, *size) of pictures (B, C, h, w) round places (B, 4), no longer squeezed.
+
+    What is outside of the picture is 0. As products of matrices, which every engine has and is quick at.
+    """
+    wide, high = extent(place).chunk(2, 1)
+    rows = _sampling(place[:, 1:2], high, size[0], picture.shape[-2])
+    columns = _sampling(place[:, 0:1], wide, size[1], picture.shape[-1])
+    return rows[:, None] @ picture @ columns[:, None].transpose(-1, -2)
+
+
+def extent(place: torch.Tensor) -> torch.Tensor:
+    """(B, 2) width and height [share of the picture] of the window round a place (B, 4)."""
+    high = place[:, 2:3]
+    return torch.cat([high * place[:, 3:4].exp() * (WINDOW[1] / WINDOW[0]), high], 1)
+
+
+def _sampling(middle: torch.Tensor, length: torch.Tensor, count: int, pixels: int) -> torch.Tensor:
+    """(B, count, pixels) weights of an even sampling, a tent as wide as a step, at least as a pixel."""
+    steps = (torch.arange(count, device=middle.device) + 0.5) / count - 0.5
+    at = middle + length * steps  # (B, count) [share]
+    here = (torch.arange(pixels, device=middle.device) + 0.5) / pixels
+    reach = (length / count).clamp_min(1 / pixels)[..., None]
+    weights = torch.relu(1 - (at[..., None] - here).abs() / reach)
+    # sums to one within the picture, and fades beyond its rim
+    return weights / weights.sum(-1, keepdim=True).maximum(0.5 * reach * pixels)
+
+
+def place_of(body: torch.Tensor, squeeze: torch.Tensor) -> torch.Tensor:
+    """(..., 4) the place of bodies (..., K, 2) whose picture is squeezed (...); nan where there is none."""
+    solid = body[..., SOLID, :]
+    low, high = solid.amin(-2), solid.amax(-2)
+    height = (1.3 * (high - low)[..., 1:]).clamp(0.12, 1.55)
+    return torch.cat([(low + high) / 2, height, squeeze.log()[..., None]], -1)
+
+
+def fit_sight(
+    stills: Truth, gestures: int, steps: int, path: Path, batch: int = 64, seed: int = 0,
+    learning_rate: float = 1.2e-3, progress: Callable[[float], None] = lambda done: None,
+) -> Sight:  # fmt: skip
+    """Learn where somebody is, which way he faces, where his limbs are, and what can be told at a glance.
+
+    Args:
+        stills: see `Stills`; half of every batch's pictures are seen in a mirror.
+    """
+    torch.manual_seed(seed)
+    model = Sight(gestures)
+
+    def loss(network: nn.Module, rng: np.random.Generator) -> torch.Tensor:
+        assert isinstance(network, Sight)
+        where = next(network.parameters()).device
+        rows = torch.from_numpy(
+            rng.choice(len(stills["label"]), min(batch, len(stills["label"])), replace=False)
+        )
+        true = {name: column[rows] for name, column in stills.items()}
+        if rng.random() < 0.5:
+            true = mirrored(true)
+        true = {name: column.to(where) for name, column in true.items()}
+        return sight_loss(network, true, rng)
+
+    return train(model, loss, steps, path, learning_rate, seed=seed, slowly="close.eye", progress=progress)
+
+
+def eight_bits(rgb: torch.Tensor, flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures uint8 and flow int8, as they are kept, as a `Sight` takes them."""
+    return (rgb.float() - MIDDLE) / SPREAD, flow.float() / FLOW_STEP
+
+
+def sight_loss(network: Sight, true: Truth, rng: np.random.Generator) -> torch.Tensor:
+    """How far looks are from where somebody is, how he stands there, and what he does."""
+    rgb, flow = eight_bits(true["rgb"], true["flow"])
+    noise = torch.from_numpy(rng.standard_normal((4, len(rgb), 4)).astype(np.float32)).to(rgb.device)
+    rgb = rgb * (1 + 0.15 * noise[0, :, :1, None, None]) + 0.1 * noise[1, :, :1, None, None]
+    view, found, logits = network.look(rgb, flow)
+    found, logits = found.float(), logits.float()
+    place = place_of(true["body"].float(), true["squeeze"].float())
+    there = ~place.isnan().any(-1) & ((place[:, :2] > 0) & (place[:, :2] < 1)).all(-1)
+    # half of the time he is looked at where the wide look found him, else about where he is
+    height = place[:, 2:3]
+    reach = torch.cat([height / 2, height / 2, height, torch.ones_like(height)], 1)
+    led = there & (noise[3, :, 0] > 0)
+    looked = torch.where(led[:, None], place + JITTER * reach * noise[2], found.detach())
+    close = network.look_closely(rgb, flow, looked)
+    total = _doing_loss(network, torch.cat([view, close, looked], 1), close, true)
+    if not there.any():
+        return total
+    cell = (place[there, :2] * CELLS).long()
+    sought = F.cross_entropy(logits[there], cell[:, 1] * CELLS + cell[:, 0])
+    off = (found - place)[there, :2].abs().mean() / 0.1
+    sized = (found[there, 2] / place[there, 2]).log().abs() + (found - place)[there, 3].abs()
+    turned = (network.facing(close).float() - true["facing"])[there].square().sum(-1).mean()
+    body = ((true["body"].float() - looked[:, None, :2]) / extent(looked)[:, None])[there].clamp(-1, 1)
+    limbs = network.limbs(close).float().unflatten(-1, (LANDMARKS, 2))[there]
+    missed = (limbs - body).abs().mean()
+    return total + 0.3 * sought + 0.15 * off + 0.3 * sized.mean() + turned + 6 * missed
+
+
+def _doing_loss(network: Sight, seen: torch.Tensor, close: torch.Tensor, true: Truth) -> torch.Tensor:
+    """How far the words, the pace and the gesture are that one can guess at a glance."""
+    nobody = true["view"] == NOBODY
+    word = torch.where(nobody, len(LABELS), true["label"].long())
+    named = F.cross_entropy(network.word(seen).float(), word)
+    off = (network.pace(seen).float() - true["asked"].float()) / torch.tensor(TOLERANCE, device=seen.device)
+    paced = (off.abs().clamp_max(6).mean(-1) * ~nobody).mean()
+    shown = true["view"] == THIRD_PERSON
+    made = F.cross_entropy(network.gesture(close).float(), true["gesture"].long(), reduction="none")
+    return 0.3 * named + 0.2 * paced + 0.3 * (made * shown).mean()

@@ -1,0 +1,1 @@
+"""The world that is filmed: people, what they do, where, and through which camera."""
