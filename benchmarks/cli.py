@@ -7,7 +7,8 @@ from typing import Sequence
 
 from rmedge import __version__
 from rmedge.benchmarks import eval as evaluation
-from rmedge.benchmarks import peers, realtime, soak
+from rmedge.benchmarks import peers
+from rmedge.benchmarks.endurance import realtime, soak
 from rmedge.benchmarks.latency import compare, gate, run, show
 from rmedge.cli import command
 

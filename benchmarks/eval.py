@@ -120,7 +120,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Evaluate, as tables or one JSON object; 1 where a claim does not hold."""
     from rmedge import Bundle
-    from rmedge.benchmarks import fault_tables, tables, video_tables
+    from rmedge.benchmarks.endurance import fault_tables
+    from rmedge.benchmarks.policies import tables
+    from rmedge.benchmarks.videos import video_tables
     from rmedge.cli import terminal
 
     bundle = Bundle.load(args.bundle)
@@ -153,9 +155,9 @@ def main(args: argparse.Namespace) -> int:
 
 def policy(bundle: Bundle, args: argparse.Namespace, advance: Callable[[float], None]) -> dict[str, Any]:
     """The closed-loop figures of the policy; the student's own stand at the top."""
-    from rmedge.benchmarks import closed_loop, grid, report, sweep
     from rmedge.benchmarks.context import context
-    from rmedge.benchmarks.withholding import WITHHOLDINGS
+    from rmedge.benchmarks.policies import closed_loop, grid, report, sweep
+    from rmedge.benchmarks.policies.withholding import WITHHOLDINGS
 
     bundles = {closed_loop.STUDENT: bundle, **_beside(bundle, args.beside)}
     kind = sweep.KINDS.get(args.sweep)
@@ -196,8 +198,8 @@ def policy(bundle: Bundle, args: argparse.Namespace, advance: Callable[[float], 
 
 def apart(bundle: Bundle, args: argparse.Namespace, advance: Callable[[float], None]) -> dict[str, Any]:
     """The share of motions that are nearer to what was asked."""
-    from rmedge.benchmarks import apart as told_apart
     from rmedge.benchmarks.context import context
+    from rmedge.benchmarks.policies import apart as told_apart
 
     machine = context()
     comparisons = told_apart.evaluate(bundle, args.seeds, args.seconds, args.perturbed, _pool(args), advance)
@@ -207,9 +209,9 @@ def apart(bundle: Bundle, args: argparse.Namespace, advance: Callable[[float], N
 
 def faults(bundle: Bundle, args: argparse.Namespace, advance: Callable[[float], None]) -> dict[str, Any]:
     """What became of every fault, and whether what must hold does."""
-    from rmedge.benchmarks import kills, ordeal, toll
     from rmedge.benchmarks.context import context
-    from rmedge.benchmarks.faults import plan
+    from rmedge.benchmarks.endurance import kills, ordeal, toll
+    from rmedge.benchmarks.endurance.faults import plan
 
     _writable(args)
     if args.work and not args.work.is_dir():
@@ -229,10 +231,10 @@ def faults(bundle: Bundle, args: argparse.Namespace, advance: Callable[[float], 
 
 def video(bundle: Bundle, args: argparse.Namespace, advance: Callable[[float], None]) -> dict[str, Any]:
     """The figures on labelled clips, on painted ones, and on both side by side."""
-    from rmedge.benchmarks import pixels
-    from rmedge.benchmarks import video as videos
     from rmedge.benchmarks.context import context
-    from rmedge.benchmarks.follower import OWN
+    from rmedge.benchmarks.videos import pixels
+    from rmedge.benchmarks.videos import video as videos
+    from rmedge.benchmarks.videos.follower import OWN
 
     if args.folder is None and not args.synthetic:
         raise UsageError("eval video: expected a folder of clips or --synthetic N, got neither; name one")
@@ -264,7 +266,7 @@ def video(bundle: Bundle, args: argparse.Namespace, advance: Callable[[float], N
 def _beside(bundle: Bundle, sources: list[str]) -> dict[str, Bundle]:
     """Bundles by the name of their directory or file."""
     from rmedge import Bundle
-    from rmedge.benchmarks.closed_loop import STUDENT, TEACHER
+    from rmedge.benchmarks.policies.closed_loop import STUDENT, TEACHER
     from rmedge.export.motions.teachers import NAMES
 
     found: dict[str, Bundle] = {}
@@ -321,7 +323,8 @@ def _pool(args: argparse.Namespace) -> Pool:
 
 def _keep(told: dict[str, Any], args: argparse.Namespace) -> None:
     """Write what is to be written."""
-    from rmedge.benchmarks import page, sweep, video_page
+    from rmedge.benchmarks.policies import page, sweep
+    from rmedge.benchmarks.videos import video_page
     from rmedge.bundle import amend
     from rmedge.cli import terminal
 

@@ -593,7 +593,8 @@ def test_a_policy_walks_before_and_after_it_is_made_smaller(project: Path, monke
     pytest.importorskip("mujoco")
     if not wheel():
         pytest.skip(NO_WHEEL)
-    from rmedge.benchmarks import closed_loop, grid, pool
+    from rmedge.benchmarks import pool
+    from rmedge.benchmarks.policies import closed_loop, grid
 
     monkeypatch.setattr(grid, "captions", lambda bundle: ["stand"])
     monkeypatch.setattr(cli.export, "SECONDS", 0.2)

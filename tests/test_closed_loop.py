@@ -17,11 +17,12 @@ pytest.importorskip("mujoco")
 pytest.importorskip("onnxruntime")
 
 from rmedge import Bundle, robots
-from rmedge.benchmarks import apart, cli, closed_loop, grid, pool, report, sweep
-from rmedge.benchmarks.closed_loop import STUDENT, TEACHER, Trial
-from rmedge.benchmarks.grid import COMMANDS, Cell, cells
-from rmedge.benchmarks.measures import MEASURES
-from rmedge.benchmarks.withholding import WITHHOLDINGS
+from rmedge.benchmarks import cli, pool
+from rmedge.benchmarks.policies import apart, closed_loop, grid, report, sweep
+from rmedge.benchmarks.policies.closed_loop import STUDENT, TEACHER, Trial
+from rmedge.benchmarks.policies.grid import COMMANDS, Cell, cells
+from rmedge.benchmarks.policies.measures import MEASURES
+from rmedge.benchmarks.policies.withholding import WITHHOLDINGS
 from rmedge.cli import command
 from rmedge.errors import UsageError
 from rmedge.export.motions.phrases import PHRASES

@@ -15,9 +15,10 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("av")
 
 import rmedge
-from rmedge.benchmarks import cli, kills, realtime
+from rmedge.benchmarks import cli
+from rmedge.benchmarks.endurance import kills, realtime
+from rmedge.benchmarks.endurance.soak import Soak, soak
 from rmedge.benchmarks.memory import resident, traced_growth
-from rmedge.benchmarks.soak import Soak, soak
 from rmedge.bundle import MANIFEST, Bundle, seal
 
 SHIPPED = "g1-mirror"

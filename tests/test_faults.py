@@ -16,10 +16,10 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("av")
 
 from rmedge.benchmarks import cli
-from rmedge.benchmarks.faults import ALL, BLIND, DEATHS, Blow, plan
-from rmedge.benchmarks.ordeal import attempt
-from rmedge.benchmarks.toll import summary
-from rmedge.benchmarks.witness import Overheard, Witness
+from rmedge.benchmarks.endurance.faults import ALL, BLIND, DEATHS, Blow, plan
+from rmedge.benchmarks.endurance.ordeal import attempt
+from rmedge.benchmarks.endurance.toll import summary
+from rmedge.benchmarks.endurance.witness import Overheard, Witness
 from rmedge.bundle import Bundle
 from rmedge.clock import ManualClock
 from rmedge.runtimes.actuators.null import NullActuator

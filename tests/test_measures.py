@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rmedge import robots
-from rmedge.benchmarks.measures import (
+from rmedge.benchmarks.policies.measures import (
     MEASURES,
     action_rate,
     foot_slip,
@@ -20,7 +20,7 @@ from rmedge.benchmarks.measures import (
     upper_body,
     velocity_error,
 )
-from rmedge.benchmarks.recording import Recording
+from rmedge.benchmarks.policies.recording import Recording
 
 S = 0.02  # [s] a tick
 TIME = S * np.arange(200)

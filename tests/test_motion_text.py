@@ -10,7 +10,7 @@ import practice
 import pytest
 import torch
 
-from rmedge.benchmarks.retrieval import distances, recall
+from rmedge.benchmarks.videos.retrieval import distances, recall
 from rmedge.export.motions import motion_text
 
 STEPS = 50

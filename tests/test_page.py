@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rmedge.benchmarks import page
+from rmedge.benchmarks.policies import page
 from rmedge.errors import AbsentError
 
 POLICIES = ("student", "many-step", "naive", "mlp", "fastsac", "ppo")

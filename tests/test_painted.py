@@ -14,23 +14,23 @@ pytest.importorskip("mujoco")
 pytest.importorskip("onnxruntime")
 
 from rmedge import Bundle, testing
-from rmedge.benchmarks import (
+from rmedge.benchmarks import pool
+from rmedge.benchmarks.policies.apart import Comparison
+from rmedge.benchmarks.policies.closed_loop import TEACHER
+from rmedge.benchmarks.policies.measures import key_points
+from rmedge.benchmarks.videos import (
     follower,
     painted,
     pixels,
-    pool,
     reaction,
     stopwatch,
     tally,
     video_page,
     video_tables,
 )
-from rmedge.benchmarks.apart import Comparison
-from rmedge.benchmarks.closed_loop import TEACHER
-from rmedge.benchmarks.follower import OWN
-from rmedge.benchmarks.measures import key_points
-from rmedge.benchmarks.painted import INTENT, Job, Showing, Steps, Terms
-from rmedge.benchmarks.playing import Reel, play, said
+from rmedge.benchmarks.videos.follower import OWN
+from rmedge.benchmarks.videos.painted import INTENT, Job, Showing, Steps, Terms
+from rmedge.benchmarks.videos.playing import Reel, play, said
 from rmedge.export.motions.motion import GAITS
 from rmedge.export.world import clips
 from rmedge.export.world.acts import FRAME_HZ, Act

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rmedge.benchmarks.reaction import half_way_s, summary
+from rmedge.benchmarks.videos.reaction import half_way_s, summary
 
 TIMES = np.arange(200) * 0.02
 CHANGED_S = 2.0

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("mujoco")
 
 from rmedge import robots
-from rmedge.benchmarks.recording import Recorder
+from rmedge.benchmarks.policies.recording import Recorder
 from rmedge.clock import ManualClock
 from rmedge.runtimes.actuators.sim import SimActuator
 from rmedge.specs import JointTarget

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rmedge.benchmarks.retrieval import distances, frechet, mm_distance, recall, recall_in_pools
+from rmedge.benchmarks.videos.retrieval import distances, frechet, mm_distance, recall, recall_in_pools
 
 POINTS = np.random.default_rng(0).normal(size=(50, 8))
 TRUTH = np.arange(50)

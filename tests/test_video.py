@@ -12,9 +12,9 @@ pytest.importorskip("av")
 
 from rmedge import Bundle
 from rmedge.benchmarks import cli
-from rmedge.benchmarks.labelling import confusion, score
 from rmedge.benchmarks.statistics import clustered
-from rmedge.benchmarks.video import Drive, Stretch, drive, read_manifest, summary
+from rmedge.benchmarks.videos.labelling import confusion, score
+from rmedge.benchmarks.videos.video import Drive, Stretch, drive, read_manifest, summary
 from rmedge.errors import InputError
 from rmedge.labels import LABELS
 

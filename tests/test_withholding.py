@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rmedge.benchmarks.withholding import PROMPT, WITHHOLDINGS, Withheld, Withholding
+from rmedge.benchmarks.policies.withholding import PROMPT, WITHHOLDINGS, Withheld, Withholding
 from rmedge.specs import ActionChunk, RobotState
 
 PERIOD_NS = 20_000_000

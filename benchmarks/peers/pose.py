@@ -58,7 +58,7 @@ def measure(
 
 def _frames(bundle: Bundle) -> Iterator[Frame]:
     """The sample clip at the encoder's rate, again and again."""
-    from rmedge.benchmarks.rig import Endless, pictures
+    from rmedge.benchmarks.endurance.rig import Endless, pictures
 
     clock, camera = ManualClock(START_NS), Endless(pictures())
     camera.attach(clock)

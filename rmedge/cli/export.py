@@ -99,7 +99,7 @@ def _configured(argv: Sequence[str]) -> int:
 def _walk(bundle: Bundle, out: Path, beside: Path, advance: Any) -> Bundle:
     """Closed loop with the policy as it was in float32 and as it ships; written into the bundle."""
     from rmedge import Bundle
-    from rmedge.benchmarks import closed_loop, grid, report
+    from rmedge.benchmarks.policies import closed_loop, grid, report
     from rmedge.bundle import amend
 
     policies = {closed_loop.STUDENT: bundle, BEFORE: Bundle.load(beside)}

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Callable, Mapping, Sequence
 
-from rmedge.benchmarks.closed_loop import STUDENT, Trial
-from rmedge.benchmarks.grid import REFERENCE, Cell
-from rmedge.benchmarks.report import by_policy
+from rmedge.benchmarks.policies.closed_loop import STUDENT, Trial
+from rmedge.benchmarks.policies.grid import REFERENCE, Cell
+from rmedge.benchmarks.policies.report import by_policy
 from rmedge.bundle import Bundle
 
 __all__ = ["KINDS", "Disturbance", "budget", "by_steps", "points", "spread", "undisturbed"]

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
-from rmedge.benchmarks.follower import OWN, team
-from rmedge.benchmarks.labelling import score
-from rmedge.benchmarks.playing import play, said
 from rmedge.benchmarks.pool import Pool, processes
+from rmedge.benchmarks.videos.follower import OWN, team
+from rmedge.benchmarks.videos.labelling import score
+from rmedge.benchmarks.videos.playing import play, said
 from rmedge.bundle import Bundle
 from rmedge.errors import InputError
 from rmedge.runtimes import open_camera

@@ -7,8 +7,8 @@ from typing import Any, Iterable, Sequence
 
 import numpy as np
 
-from rmedge.benchmarks.faults import ALL, BLIND, DEATHS, SENSED, UNHEARD
-from rmedge.benchmarks.ordeal import STAND_S, Outcome
+from rmedge.benchmarks.endurance.faults import ALL, BLIND, DEATHS, SENSED, UNHEARD
+from rmedge.benchmarks.endurance.ordeal import STAND_S, Outcome
 from rmedge.benchmarks.statistics import wilson
 
 __all__ = ["summary"]

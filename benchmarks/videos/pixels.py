@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Callable, Sequence
 
 import numpy as np
 
-from rmedge.benchmarks import retrieval, stopwatch, tally
-from rmedge.benchmarks.apart import Comparison
-from rmedge.benchmarks.closed_loop import TEACHER
-from rmedge.benchmarks.follower import OWN
-from rmedge.benchmarks.painted import Reaction, Showing, Steps, Terms, jobs, perform
+from rmedge.benchmarks.policies.apart import Comparison
+from rmedge.benchmarks.policies.closed_loop import TEACHER
 from rmedge.benchmarks.pool import Pool, processes
+from rmedge.benchmarks.videos import retrieval, stopwatch, tally
+from rmedge.benchmarks.videos.follower import OWN
+from rmedge.benchmarks.videos.painted import Reaction, Showing, Steps, Terms, jobs, perform
 from rmedge.bundle import Bundle
 from rmedge.errors import InputError
 

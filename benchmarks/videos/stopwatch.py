@@ -6,11 +6,11 @@ from typing import Any, Callable, Sequence
 
 import numpy as np
 
-from rmedge.benchmarks.follower import team
-from rmedge.benchmarks.painted import FIRST_SEED, VIEWS, Terms
-from rmedge.benchmarks.playing import Reel, play
 from rmedge.benchmarks.pose.landmarks import one_core
 from rmedge.benchmarks.statistics import summary
+from rmedge.benchmarks.videos.follower import team
+from rmedge.benchmarks.videos.painted import FIRST_SEED, VIEWS, Terms
+from rmedge.benchmarks.videos.playing import Reel, play
 from rmedge.trace import STAGES, Trace
 
 __all__ = ["CLIPS", "clock", "frames_ns", "watching_ns"]

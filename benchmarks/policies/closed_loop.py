@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 import numpy as np
 
 from rmedge import robots
-from rmedge.benchmarks import grid
-from rmedge.benchmarks.grid import Cell
-from rmedge.benchmarks.measures import measure
+from rmedge.benchmarks.policies import grid
+from rmedge.benchmarks.policies.grid import Cell
+from rmedge.benchmarks.policies.measures import measure
+from rmedge.benchmarks.policies.recording import Recorder, Recording
+from rmedge.benchmarks.policies.withholding import Withheld
 from rmedge.benchmarks.pool import Pool, processes
-from rmedge.benchmarks.recording import Recorder, Recording
-from rmedge.benchmarks.withholding import Withheld
 from rmedge.bundle import Bundle
 from rmedge.export.motions.teachers import ACTION_SCALE, NAMES
 from rmedge.robots import Robot

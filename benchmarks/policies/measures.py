@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rmedge.benchmarks.recording import Recording
+from rmedge.benchmarks.policies.recording import Recording
 from rmedge.robots import Robot
 
 __all__ = [

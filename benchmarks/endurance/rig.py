@@ -9,8 +9,8 @@ from typing import Any, Sequence
 import numpy as np
 
 import rmedge
-from rmedge.benchmarks.closed_loop import begin
-from rmedge.benchmarks.witness import Overheard, Witness
+from rmedge.benchmarks.endurance.witness import Overheard, Witness
+from rmedge.benchmarks.policies.closed_loop import begin
 from rmedge.bundle import Bundle
 from rmedge.clock import Clock, ManualClock
 from rmedge.monitor import Monitor

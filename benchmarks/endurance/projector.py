@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rmedge.benchmarks.rig import RATE_HZ, pictures
+from rmedge.benchmarks.endurance.rig import RATE_HZ, pictures
 from rmedge.clock import Clock
 from rmedge.rate import Rate
 from rmedge.runtimes.boards import Board

@@ -8,9 +8,9 @@ from typing import Any, Callable, Sequence
 
 import numpy as np
 
-from rmedge.benchmarks.closed_loop import Trial
-from rmedge.benchmarks.grid import REFERENCE
-from rmedge.benchmarks.measures import MEASURES
+from rmedge.benchmarks.policies.closed_loop import Trial
+from rmedge.benchmarks.policies.grid import REFERENCE
+from rmedge.benchmarks.policies.measures import MEASURES
 from rmedge.benchmarks.statistics import wilson
 from rmedge.export.motions.teachers import NAMES
 

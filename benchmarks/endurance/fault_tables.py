@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from rmedge.benchmarks.tables import figure
+from rmedge.benchmarks.policies.tables import figure
 from rmedge.cli import terminal
 
 __all__ = ["show_claims", "show_faults", "show_processes"]

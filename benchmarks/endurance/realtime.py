@@ -92,7 +92,7 @@ def pace(args: argparse.Namespace, priority: int | None, progress: Any) -> dict[
     with ExitStack() as stack:
         camera = args.camera
         if camera == CLIP:
-            from rmedge.benchmarks.projector import Projector
+            from rmedge.benchmarks.endurance.projector import Projector
 
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rmedge-"))
             camera = stack.enter_context(Projector(Path(folder))).name

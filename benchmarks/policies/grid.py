@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable, Mapping, Sequence
 
 import numpy as np
 
-from rmedge.benchmarks.withholding import PROMPT, Withholding
+from rmedge.benchmarks.policies.withholding import PROMPT, Withholding
 from rmedge.bundle import Bundle
 from rmedge.errors import UsageError
 from rmedge.runtimes.perturbation import CALM, Perturbation

@@ -1,7 +1,7 @@
 """What normal motion asks of the joints, and the limits that leave it alone: measured in the simulator.
 
-``python -m rmedge.benchmarks.limits g1-mirror`` prints them; with ``--amend``, for a bundle's directory,
-it writes them into the bundle, with the budgets as they are.
+``python -m rmedge.benchmarks.policies.limits g1-mirror`` prints them; with ``--amend``, for a bundle's
+directory, it writes them into the bundle, with the budgets as they are.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def proposed(bundle: Bundle, extremes: Extremes) -> dict[str, dict[str, Any]]:
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, show, and write if asked to."""
-    parser = argparse.ArgumentParser("python -m rmedge.benchmarks.limits", description=__doc__)
+    parser = argparse.ArgumentParser("python -m rmedge.benchmarks.policies.limits", description=__doc__)
     parser.add_argument("bundle", help="a shipped name, or a directory")
     parser.add_argument("--amend", action="store_true", help="write the limits into the directory's bundle")
     args = parser.parse_args(argv)

@@ -15,7 +15,7 @@ from unittest import mock
 
 import numpy as np
 
-from rmedge.benchmarks.projector import Projector
+from rmedge.benchmarks.endurance.projector import Projector
 from rmedge.errors import RmedgeError
 from rmedge.runtimes import Runtime
 from rmedge.runtimes.boards import Board
@@ -156,7 +156,7 @@ def _orphan(bundle: str, seconds: float, rng: np.random.Generator, folder: Path)
     boards = folder / "boards"
     with Projector(folder / "frames") as projector:
         orders = json.dumps({"bundle": bundle, "camera": projector.name, "boards": str(boards)})
-        command = [sys.executable, "-m", "rmedge.benchmarks.kills", orders]
+        command = [sys.executable, "-m", "rmedge.benchmarks.endurance.kills", orders]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None
         with child.stdout as lines:

@@ -79,7 +79,7 @@ class Soak:
     """Rigs one after the other, each until its robot is stopped, and what all of them did."""
 
     def __init__(self, bundle: Bundle, boards: Path, seed: int) -> None:
-        from rmedge.benchmarks.rig import Rig
+        from rmedge.benchmarks.endurance.rig import Rig
         from rmedge.runtimes.meter import Meter
 
         def make(number: int) -> Rig:
@@ -178,7 +178,7 @@ class Soak:
 
 
 def _show(told: Mapping[str, Any]) -> None:
-    from rmedge.benchmarks.fault_tables import show_claims
+    from rmedge.benchmarks.endurance.fault_tables import show_claims
     from rmedge.cli import terminal
 
     terminal.latency("what a step cost, if the machine was quiet", told["timing"], QUANTILES)

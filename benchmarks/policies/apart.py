@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Mapping, Sequence
 
-from rmedge.benchmarks import grid
-from rmedge.benchmarks.closed_loop import follow, lead
-from rmedge.benchmarks.grid import Cell
-from rmedge.benchmarks.measures import mpjpe_mm, places, upper_body
+from rmedge.benchmarks.policies import grid
+from rmedge.benchmarks.policies.closed_loop import follow, lead
+from rmedge.benchmarks.policies.grid import Cell
+from rmedge.benchmarks.policies.measures import mpjpe_mm, places, upper_body
 from rmedge.benchmarks.pool import Pool, processes
 from rmedge.benchmarks.statistics import wilson
 from rmedge.bundle import Bundle

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 import numpy as np
 
-from rmedge.benchmarks.apart import Comparison
-from rmedge.benchmarks.closed_loop import TEACHER, TeacherPolicy, troupe_of
-from rmedge.benchmarks.follower import OWN, team
-from rmedge.benchmarks.measures import key_points, mpjpe_mm, mpjpe_rad, places, settled, upper_body
-from rmedge.benchmarks.playing import Played, Reel, play, said
-from rmedge.benchmarks.reaction import CHANGES, TOLERANCE, half_way_s
-from rmedge.benchmarks.recording import Recording
+from rmedge.benchmarks.policies.apart import Comparison
+from rmedge.benchmarks.policies.closed_loop import TEACHER, TeacherPolicy, troupe_of
+from rmedge.benchmarks.policies.measures import key_points, mpjpe_mm, mpjpe_rad, places, settled, upper_body
+from rmedge.benchmarks.policies.recording import Recording
+from rmedge.benchmarks.videos.follower import OWN, team
+from rmedge.benchmarks.videos.playing import Played, Reel, play, said
+from rmedge.benchmarks.videos.reaction import CHANGES, TOLERANCE, half_way_s
 from rmedge.bundle import Bundle
 from rmedge.labels import LABELS
 from rmedge.robots import Robot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from rmedge.benchmarks.tables import figure, share
+from rmedge.benchmarks.policies.tables import figure, share
 from rmedge.cli import terminal
 
 __all__ = ["show_video"]

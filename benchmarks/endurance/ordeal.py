@@ -11,9 +11,9 @@ from typing import Callable, Mapping, Sequence
 
 import numpy as np
 
-from rmedge.benchmarks.faults import BLIND, EYES, SENSED, Blow
+from rmedge.benchmarks.endurance.faults import BLIND, EYES, SENSED, Blow
+from rmedge.benchmarks.endurance.rig import Rig
 from rmedge.benchmarks.pool import Pool, processes
-from rmedge.benchmarks.rig import Rig
 from rmedge.bundle import Bundle
 from rmedge.runtimes.boards.files import HEADER, SLOTS
 from rmedge.testing import KINDS, Fault, corrupt

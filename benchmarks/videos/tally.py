@@ -6,11 +6,12 @@ from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 
-from rmedge.benchmarks import apart, reaction
-from rmedge.benchmarks.apart import Comparison
-from rmedge.benchmarks.labelling import score
-from rmedge.benchmarks.painted import Reaction, Showing
+from rmedge.benchmarks.policies import apart
+from rmedge.benchmarks.policies.apart import Comparison
 from rmedge.benchmarks.statistics import wilson
+from rmedge.benchmarks.videos import reaction
+from rmedge.benchmarks.videos.labelling import score
+from rmedge.benchmarks.videos.painted import Reaction, Showing
 
 __all__ = ["by_system", "by_word", "compared", "reacted", "row", "where_detected", "words"]
 

@@ -7,9 +7,9 @@ from typing import Any, Callable, Sequence
 
 import numpy as np
 
-from rmedge.benchmarks.closed_loop import begin
-from rmedge.benchmarks.follower import commanded, detection, word
-from rmedge.benchmarks.recording import Recorder, Recording
+from rmedge.benchmarks.policies.closed_loop import begin
+from rmedge.benchmarks.policies.recording import Recorder, Recording
+from rmedge.benchmarks.videos.follower import commanded, detection, word
 from rmedge.clock import Clock
 from rmedge.labels import NONE
 from rmedge.protocols import Camera
