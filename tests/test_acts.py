@@ -55,6 +55,22 @@ def test_acts_are_drawn_in_balance_and_named_by_what_is_done(egocentric):
     assert (first > 400 / len(LABELS) / 2.5).all()
 
 
+@pytest.mark.parametrize("egocentric", [False, True])
+def test_an_act_has_up_to_three_motions_none_of_them_short(monkeypatch, egocentric):
+    repertoire = practice.repertoire()
+    monkeypatch.setattr(repertoire, "script", lambda parts, rng: parts)
+    rng = np.random.default_rng(2)
+    drawn = [repertoire.draw(rng, 24, egocentric=egocentric) for _ in range(300)]
+    counts = np.bincount([len(parts) for parts in drawn], minlength=4)
+    assert len(counts) == 4 and (counts[1:] > 300 * 0.1).all()
+    for parts in drawn:
+        frames = [n for n, _, _ in parts]
+        assert sum(frames) == 24 and min(frames) >= acts.SHORTEST
+    back = [parts for parts in drawn if len(parts) == 3 and parts[0][1] is parts[2][1]]
+    assert 0.3 < len(back) / counts[3] < 0.7  # who turns aside goes on as before
+    assert [n for n, _, _ in repertoire.draw(rng, 2)] == [2]  # a still
+
+
 def test_what_somebody_showed_is_never_cut_across_two_trials():
     repertoire = practice.repertoire([practice.shown()])
     rng = np.random.default_rng(1)
