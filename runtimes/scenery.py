@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Sequence
@@ -146,6 +147,12 @@ class Room:
         )
         scales = [*np.broadcast_to(scale, 6), *(piece.scale for piece in furniture for _ in range(3))]
         self._per_metre = 1.0 / np.array(scales, dtype=np.float32)
+
+    def between(self, low: Any, high: Any) -> Room:
+        """The same room with its walls elsewhere; what stands beyond them is not seen."""
+        moved = copy.copy(self)
+        moved.low, moved.high = np.asarray(low, dtype=np.float32), np.asarray(high, dtype=np.float32)
+        return moved
 
     def draw(self, view: View) -> np.ndarray:
         """(H, W, 3) uint8: what ``view`` sees; an eye outside is held just within the walls."""

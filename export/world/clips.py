@@ -102,6 +102,8 @@ def film(
             shapes = actor.shapes(path, pose, limbs_only=True)
         if rng.random() < 0.3:
             shapes = _together(shapes, _bystander(rng, path, near=2.5))
+        if rng.random() < 0.5:
+            place = _at_home(rng, place, path)
     elif view == "third-person":
         if rng.random() < 0.1:  # on a treadmill: the legs go, the ground does not
             path = Path(np.zeros_like(path.position), path.heading, path.velocity)
@@ -128,6 +130,13 @@ def film(
 def somewhere(rng: np.random.Generator, repertoire: Repertoire, held_out: bool) -> Room:
     """A room, with the photographs of that world on its walls."""
     return room(rng, repertoire.photographs[repertoire.held_out == held_out], held_out)
+
+
+def _at_home(rng: np.random.Generator, place: Room, path: Path) -> Room:
+    """With the walls as near to where one walks as in a flat: near things move by much when one turns."""
+    before, beyond = rng.uniform(0.5, 2.5, (2, 2))
+    low, high = path.position.min(0) - before, path.position.max(0) + beyond
+    return place.between([*low, 0.0], [*high, rng.uniform(2.3, 3.2)])
 
 
 def _pose(rng: np.random.Generator, repertoire: Repertoire, actor: Actor, act: Act, period_s: float) -> Pose:
