@@ -30,7 +30,7 @@ from rmedge.labels import LABELS
 
 __all__ = ["STATE", "StreamingEncoder", "calibrate", "constant", "fit", "intents", "score"]
 
-STATE = 192  # size of the encoder's memory
+STATE = 256  # size of the encoder's memory
 DECISION = 2.0  # how much the likeliest word draws the intent: 0 is the plain mean, large is the word alone
 STRETCH = 20  # frames of a clip that one training step sees
 NOISE = 0.15  # that is added to what is seen, as a share of its spread
@@ -48,7 +48,7 @@ class StreamingEncoder(nn.Module):
     def __init__(self, composer: Composer, sight: Sight):
         super().__init__()
         self.composer, self.sight = composer.requires_grad_(False), sight.requires_grad_(False)
-        self.drop = nn.Dropout(0.3)
+        self.drop = nn.Dropout(0.2)
         self.remember = nn.GRU(SEEN, STATE, batch_first=True)
         self.judge = nn.Linear(STATE, len(LABELS) + 1)  # the words, and that nobody is there
         self.pace = nn.Linear(STATE, 3 * len(LABELS))  # the velocity, if it is that word
