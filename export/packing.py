@@ -127,7 +127,7 @@ def _encoder(parts: Parts) -> tuple[Graph, dict[str, float]]:
     error = proof.error_of_intents(
         precise, list(parts.streams[fifth : 2 * fifth].astype(np.float32)), understanding.STATE
     )
-    mixed = search.mixed(precise, calibration, error, proof.BUDGETS["encoder"], operators=("Conv", "Gemm"))
+    mixed = search.mixed(precise, calibration, error, proof.BUDGETS["encoder"])
     cosine = intent_cosine(precise, mixed.onnx, parts.streams[2 * fifth :])
     shown = [_rounded(feed) for feed in others[5 :: len(others) // GOLDEN]]
     return Graph(mixed.onnx, inputs, outputs, shown, parity), cosine

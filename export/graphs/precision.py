@@ -77,7 +77,6 @@ def convert(
     scheme: str = "U8S8",
     operators: Sequence[str] = LAYERS,
     ranges: Path | None = None,
-    share: bool = False,
     fault: float = FAULT,
 ) -> bytes:
     """A float32 graph in one of `FORMATS`; it has been loaded and run before it is given back.
@@ -91,9 +90,6 @@ def convert(
         operators: what ``int8-static`` quantises, besides products with a constant other operators too.
         ranges: a file that keeps what calibration found for this graph, these feeds and operators: the next
             conversion reads it.
-        share: of ``int8-static``: let layers that stay in float read what is rounded for a neighbour that
-            reads the same, as the tools do unasked. It is quicker, as there is less to convert, but what was
-            to be spared is not.
         fault: how far an output may be off, as a share of what was said, before it is refused.
 
     Raises:
@@ -107,9 +103,8 @@ def convert(
         model = onnx.load(source)
         taken, spared = _chosen(model, format, set(keep_float), operators)
         if format == "int8-static":
-            _static(source, target, feeds, method, scheme, operators, spared, ranges, share)
-            if not share:
-                _spare(source, target, spared)
+            _static(source, target, feeds, method, scheme, operators, spared, ranges)
+            _spare(source, target, spared)
         elif format == "int8-dynamic":
             _dynamic(model, source, target, spared)
         elif format == "int8-weights":
@@ -199,7 +194,7 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
 
 def _static(
     source: Path, target: Path, feeds: Sequence[Feed], method: str, scheme: str, operators: Sequence[str],
-    spared: list[str], ranges: Path | None, share: bool,
+    spared: list[str], ranges: Path | None,
 ) -> None:  # fmt: skip
     """QDQ, per channel."""
     if not feeds:
@@ -208,8 +203,8 @@ def _static(
             "int8-dynamic"
         )
     activations, options = SCHEMES[scheme]
-    if not share:  # else a Clip whose bounds a range has is taken out, and who reads in float reads unclipped
-        options = {**options, "QDQKeepRemovableActivations": True}
+    # else a Clip whose bounds a range has is taken out, and who reads in float reads unclipped
+    options = {**options, "QDQKeepRemovableActivations": True}
     cache = {} if ranges is None or not CACHES else {"calibration_cache_path": ranges}
     with quiet():
         quantize_static(

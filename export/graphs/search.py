@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization.qdq_loss_debug import create_weight_matching
 
 from rmedge.export.graphs import Feed
-from rmedge.export.graphs.layers import LAYERS, Layer, layers, prepared
+from rmedge.export.graphs.layers import Layer, layers, prepared
 from rmedge.export.graphs.precision import convert, halved
 
 __all__ = ["Loss", "Mixed", "losses", "mixed"]
@@ -46,7 +46,6 @@ def mixed(
     method: str = "percentile",
     scheme: str = "U8S8",
     keep_float: Sequence[str] = (),
-    operators: Sequence[str] = LAYERS,
     progress: Callable[[float], None] = lambda done: None,
 ) -> Mixed:
     """Static INT8 with as few layers in float as the budget allows.
@@ -73,10 +72,9 @@ def mixed(
         def attempt(more: Sequence[Loss]) -> Mixed:
             kept = (*keep_float, *dict.fromkeys(loss.layer.weight for loss in more))
             # however far off the first is: the error tells, and the next will be nearer
-            made = convert(
-                graph, "int8-static", feeds, method, kept, scheme, operators, ranges, fault=float("inf")
+            made = halved(
+                convert(graph, "int8-static", feeds, method, kept, scheme, ranges=ranges, fault=float("inf"))
             )
-            made = halved(made)
             return Mixed(made, error(made), method, kept, ())
 
         best = attempt(())
