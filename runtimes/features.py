@@ -6,7 +6,7 @@ import contextlib
 
 import numpy as np
 
-from rmedge.errors import AbsentError
+from rmedge.errors import AbsentError, InputError
 from rmedge.manifest import ImageSpec
 
 __all__ = ["Features", "use_threads"]
@@ -44,7 +44,16 @@ class Features:
         self._before_ns = 0
 
     def push(self, pixels: np.ndarray, captured_ns: int) -> np.ndarray:
-        """The features of this picture (H, W, 3) uint8; the array is reused by the next call."""
+        """The features of this picture (H, W, 3) uint8; the array is reused by the next call.
+
+        Raises:
+            InputError: it is none: a network of eight bits rounds what is not a number to one that is.
+        """
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+            raise InputError(
+                f"picture: expected (height, width, 3) uint8, got {pixels.shape} {pixels.dtype}; "
+                "convert it before it is watched"
+            )
         cv2, image, out = self._cv2, self._image, self._out
         small = cv2.resize(pixels, (image.width, image.height), interpolation=cv2.INTER_AREA)
         gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rmedge.errors import InputError
 from rmedge.manifest import ImageSpec
 
 cv2 = pytest.importorskip("cv2")
@@ -163,3 +164,21 @@ def test_where_no_motion_is_asked_for_only_colours_come(colour):
         both, alone = (stream.push(picture(2 * tick), tick * PERIOD) for stream in streams)
         np.testing.assert_array_equal(alone, both[:, :-2])
     assert both[:, -2:].any()
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.full(
+            (96, 96, 3), np.nan, np.float32
+        ),  # eight bits would round it to a number, and nobody would know
+        np.zeros((96, 96, 3)),
+        np.zeros((96, 96), np.uint8),
+        np.zeros((96, 96, 4), np.uint8),
+        np.zeros((0, 96, 3), np.uint8),
+    ],
+)
+def test_what_is_no_picture_is_refused(pixels):
+    stream = Features(IMAGE, PERIOD)
+    with pytest.raises(InputError, match=r"picture: expected \(height, width, 3\) uint8, got"):
+        stream.push(pixels, 1)
