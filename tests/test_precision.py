@@ -141,6 +141,15 @@ def test_a_weight_that_half_cannot_hold_stays_in_float32():
     assert precision.halved(graph) == onnx.load_from_string(graph).SerializeToString()
 
 
+def test_a_constant_without_numbers_is_halved_like_others():
+    nodes = [helper.make_node("Concat", ["x", "none"], ["y"], axis=1)]
+    graph = made_by_hand(nodes, {"x": (1, 4)}, {"y": (1, 4)}, none=np.zeros((1, 0), np.float32))
+    assert (
+        precision.compare(graph, precision.halved(graph), [{"x": np.ones((1, 4), np.float32)}])["y"].max_error
+        == 0
+    )
+
+
 def test_layers_without_names_are_told_apart():
     rng = np.random.default_rng(3)
     first, second = (rng.normal(size=(8, 8)).astype(np.float32) for _ in range(2))

@@ -129,7 +129,11 @@ def halved(graph: bytes) -> bytes:
     for tensor in model.graph.initializer:
         weight = numpy_helper.to_array(tensor)
         # a weight that float16 cannot hold stays; of a row of biases there is little to gain
-        if tensor.data_type == TensorProto.FLOAT and weight.ndim > 1 and np.abs(weight).max() < HALF_MAX:
+        if (
+            tensor.data_type == TensorProto.FLOAT
+            and weight.ndim > 1
+            and np.abs(weight).max(initial=0.0) < HALF_MAX
+        ):
             name = tensor.name
             tensor.CopyFrom(numpy_helper.from_array(weight.astype(np.float16), f"{name}_half"))
             widen.append(
