@@ -26,6 +26,9 @@ from rmedge.robots import Robot
 
 __all__ = ["Parts", "pack"]
 
+# of the budget that the search may use: on clips that are longer, or of others, more goes wrong than on the
+# ten that it asks. At all of it, .991 on those came to .990 on 600 others, and a point less in success
+CAUTION = 0.2
 GOLDEN = 3  # cases that prove the encoder: a picture is the better part of a bundle's golden vectors
 
 
@@ -127,7 +130,7 @@ def _encoder(parts: Parts) -> tuple[Graph, dict[str, float]]:
     error = proof.error_of_intents(
         precise, list(parts.streams[fifth : 2 * fifth].astype(np.float32)), understanding.STATE
     )
-    mixed = search.mixed(precise, calibration, error, proof.BUDGETS["encoder"])
+    mixed = search.mixed(precise, calibration, error, CAUTION * proof.BUDGETS["encoder"])
     cosine = intent_cosine(precise, mixed.onnx, parts.streams[2 * fifth :])
     shown = [_rounded(feed) for feed in others[5 :: len(others) // GOLDEN]]
     return Graph(mixed.onnx, inputs, outputs, shown, parity), cosine

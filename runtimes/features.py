@@ -55,15 +55,17 @@ class Features:
                 "convert it before it is watched"
             )
         cv2, image, out = self._cv2, self._image, self._out
-        small = cv2.resize(pixels, (image.width, image.height), interpolation=cv2.INTER_AREA)
-        gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-        size = (image.feature_width, image.feature_height)
+        size, flow_size = (image.feature_width, image.feature_height), (image.width, image.height)
+        finer = size[0] > flow_size[0] or size[1] > flow_size[1]
+        # the picture is read once, to the larger of the two; the smaller one is made from that
+        large = cv2.resize(pixels, size if finer else flow_size, interpolation=cv2.INTER_AREA)
+        followed = cv2.resize(large, flow_size, interpolation=cv2.INTER_AREA) if finer else large
+        gray = cv2.cvtColor(followed, cv2.COLOR_RGB2GRAY)
         if image.colour == "gray":
             bright = cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.float32)
             out[0, 0] = (bright - bright.mean()) / max(float(bright.std()), FAINT)
         else:
-            finer = size[0] > image.width or size[1] > image.height  # than what the flow is taken from
-            seen = cv2.resize(pixels if finer else small, size, interpolation=cv2.INTER_AREA)
+            seen = large if finer else cv2.resize(large, size, interpolation=cv2.INTER_AREA)
             np.multiply(seen.transpose(2, 0, 1) - np.float32(MIDDLE), np.float32(1 / SPREAD), out=out[0, :3])
         if image.motion == "none":
             return out

@@ -14,9 +14,12 @@ from onnxruntime.quantization.qdq_loss_debug import create_weight_matching
 
 from rmedge.export.graphs import Feed
 from rmedge.export.graphs.layers import Layer, layers, prepared
-from rmedge.export.graphs.precision import convert, halved
+from rmedge.export.graphs.precision import convert, halved, packed
+from rmedge.export.graphs.rounding import Rounding
 
 __all__ = ["Loss", "Mixed", "losses", "mixed"]
+
+SMALL = 4096  # numbers in a weight: of smaller ones, often the first and the last layers', little is gained
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Mixed:
     onnx: bytes
     error: float
     method: str  # of calibration
-    kept_float: tuple[str, ...]  # weights that compute in float32; they are kept in float16
+    kept_float: tuple[str, ...]  # weights that compute in float32
     losses: tuple[Loss, ...]  # the worst first; empty where the budget was kept at once
 
 
@@ -50,9 +53,10 @@ def mixed(
 ) -> Mixed:
     """Static INT8 with as few layers in float as the budget allows.
 
-    All are quantised at first. Where that is too much, what each alone does to the final output ranks them,
-    and bisection finds how many of the worst must stay in float: about log2 of their number in conversions,
-    all of one calibration.
+    Weights are rounded so that their errors cancel, see `Rounding`, and those of `SMALL` numbers and more are
+    kept in eight bits even where a layer computes in float. All layers are quantised at first. Where that is
+    too much, what each alone does to the final output ranks them, and bisection finds how many of the worst
+    must stay in float: about log2 of their number in conversions, all of one calibration.
 
     Args:
         error: of a graph's final output, in the unit of the budget; asked once a layer and conversion.
@@ -66,15 +70,17 @@ def mixed(
         UsageError: as `convert` raises.
         CheckError: as `convert` raises.
     """
+    rounded = Rounding(graph, feeds)
     with tempfile.TemporaryDirectory() as folder:
         ranges = Path(folder) / "ranges.json"
 
         def attempt(more: Sequence[Loss]) -> Mixed:
             kept = (*keep_float, *dict.fromkeys(loss.layer.weight for loss in more))
             # however far off the first is: the error tells, and the next will be nearer
-            made = halved(
-                convert(graph, "int8-static", feeds, method, kept, scheme, ranges=ranges, fault=float("inf"))
+            made = convert(
+                graph, "int8-static", feeds, method, kept, scheme, ranges=ranges, fault=float("inf")
             )
+            made = halved(packed(rounded(made), rounded, SMALL))
             return Mixed(made, error(made), method, kept, ())
 
         best = attempt(())
