@@ -41,3 +41,11 @@ def test_clips_to_learn_from_come_in_pairs(tmp_path):
     assert one.view == other.view and not np.array_equal(one.seen, other.seen)
     held_out = footage.render(repertoire, sight, 2, tmp_path / "held-out", 60, held_out=True)
     assert len(held_out.label) == 2 and held_out.label.max() < len(LABELS)
+
+
+def test_a_clip_is_a_function_of_its_seed_whoever_filmed_before():
+    films = footage.Films(practice.repertoire())
+    together = [films(seed) for seed in (60, 61, 62)]
+    alone = footage.Films(practice.repertoire())(61)
+    np.testing.assert_array_equal(together[1].pictures, alone.pictures)
+    assert not np.array_equal(together[0].pictures, alone.pictures)

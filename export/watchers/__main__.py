@@ -17,15 +17,18 @@ from rmedge.errors import InputError, RmedgeError
 from rmedge.export.motions import motion, sentences
 from rmedge.export.motions.troupe import gestures_of
 from rmedge.export.networks import dagger
+from rmedge.export.networks.sight import load_sight
+from rmedge.export.watchers import students
 from rmedge.export.watchers.frames import Frames
 from rmedge.export.watchers.harvest import Film, Harvest, gather
 from rmedge.export.watchers.reader import Objectives, Reader, TrainedWatcher, fit
 from rmedge.export.watchers.score import score, table
-from rmedge.export.world import clips
+from rmedge.export.world import footage
 from rmedge.export.world.acts import FRAME_HZ, Repertoire
 
 EXAMPLES = """example:
   python -m rmedge.export.watchers --work build/work --clips 2000 --steps 2000
+  python -m rmedge.export.watchers --work build/work --clips 2000 --steps 2000 --students 1000
 """
 
 
@@ -49,6 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--without", choices=("align", "reconstruct"), help="train one objective alone and compare nothing"
     )
+    parser.add_argument(
+        "--students", type=int, metavar="STEPS",
+        help="also train streaming encoders on the same clips, by the truth and by what the watcher says",
+    )  # fmt: skip
     asked = parser.parse_args(argv)
     try:
         print(compare(asked))
@@ -67,8 +74,7 @@ def compare(asked: argparse.Namespace) -> str:
         stage = partial(_stage, bar)
         eye = Frames()
         films: dict[bool, Film] = {
-            held_out: partial(clips.film, repertoire=repertoire, held_out=held_out)
-            for held_out in (False, True)
+            held_out: footage.Films(repertoire, held_out) for held_out in (False, True)
         }
         harvest, test = (
             gather(range(first, first + count), films[held_out], repertoire, eye, folder / name, stage(name))
@@ -82,6 +88,12 @@ def compare(asked: argparse.Namespace) -> str:
             reader = trained(harvest, objectives, asked.steps, folder, name, seed, stage(name))
             reports[name] = score(TrainedWatcher(eye, reader), test, readout, FRAME_HZ)
             (folder / f"{name}.json").write_text(json.dumps(reports[name], indent=1))
+        if asked.students:
+            sight = load_sight(asked.work / "sight.pt", repertoire.composer.gestures)
+            reports |= students.beside(
+                TrainedWatcher(eye, reader), harvest, test, first, repertoire, sight, readout,
+                asked.students, folder, stage, seed,
+            )  # fmt: skip
     return table(reports)
 
 

@@ -11,32 +11,38 @@ from rmedge.export.motions.motion import Readout
 from rmedge.export.watchers.harvest import Harvest
 from rmedge.export.watchers.reader import Reader, TrainedWatcher
 
-__all__ = ["TOLERANCE", "score", "table"]
+__all__ = ["TOLERANCE", "Report", "judged", "score", "table"]
 
 SETTLED_S = 1.0  # after the first second, as all measures of velocity (contracts, section 2)
 TOLERANCE = np.array([0.2, 0.15, 0.25])  # [m/s, m/s, rad/s] contracts: success from pixels
 RANK = 3
+Report = dict[str, dict[str, float]]  # by view
+
+
+def score(watcher: TrainedWatcher, harvest: Harvest, readout: Readout, rate_hz: float) -> Report:
+    """Figures by view of held-out clips at ``rate_hz``, see `judged`."""
+    z, logits = watcher.read(harvest.tokens)
+    return judged(z, logits, watcher.reader, harvest, readout, rate_hz)
 
 
 @torch.inference_mode()
-def score(
-    watcher: TrainedWatcher, harvest: Harvest, readout: Readout, rate_hz: float
-) -> dict[str, dict[str, float]]:
-    """Figures by view of held-out clips at ``rate_hz``.
+def judged(
+    z: np.ndarray, logits: np.ndarray, reader: Reader, harvest: Harvest, readout: Readout, rate_hz: float
+) -> Report:
+    """Figures by view of what was said, intents (N, n, Z) and logits (N, n, C) of the reader's captions.
 
     ``within`` is the share of clips whose mean error is within tolerance in all three components: what a
     robot could be asked for, before it walks. ``r3`` asks whether the true caption's prototype is among the
-    three nearest to the intent, alike for every objective; ``r3_words`` the same of the reader's own words.
+    three nearest to the intent, alike for everyone; ``r3_words`` the same of the words that were said.
     """
-    z, logits = watcher.read(harvest.tokens)
     velocity, label = (part.numpy() for part in readout(torch.from_numpy(z))[:2])
     late = harvest.at[0] >= SETTLED_S * rate_hz
     values = {
         "error": np.abs(velocity - harvest.seen("asked")),
         "right": label.argmax(-1) == harvest.seen("label"),
         "cosine": _cosine(z, harvest.seen("z")),
-        "r3": _within_rank(watcher.reader.near(torch.from_numpy(z)).numpy(), watcher.reader, harvest),
-        "r3_words": _within_rank(logits, watcher.reader, harvest),
+        "r3": _within_rank(reader.near(torch.from_numpy(z)).numpy(), reader, harvest),
+        "r3_words": _within_rank(logits, reader, harvest),
     }
     values = {name: value[:, late] for name, value in values.items()}
     return {
@@ -68,7 +74,7 @@ def _within_rank(logits: np.ndarray, reader: Reader, harvest: Harvest) -> np.nda
     return (best == true[..., None]).any(-1)
 
 
-def table(reports: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+def table(reports: Mapping[str, Report]) -> str:
     """Reports by name and view as a table in Markdown."""
     names: Sequence[str] = list(next(iter(next(iter(reports.values())).values())))
     lines = ["| objective | view | " + " | ".join(names) + " |", "|---" * (2 + len(names)) + "|"]

@@ -21,7 +21,7 @@ from rmedge.export.world.clips import VIEWS, Take, features_of, film, somewhere
 from rmedge.export.world.sides import mirrored
 from rmedge.runtimes.features import MIDDLE, SPREAD
 
-__all__ = ["Clips", "Stills", "render", "snap"]
+__all__ = ["Clips", "Films", "Stills", "render", "snap"]
 
 SHARD = 64  # clips a file
 ROOMS, SHOTS = 64, 8  # a file of stills, and stills a room: a room costs as much to build as ten to paint
@@ -62,6 +62,21 @@ class Clips:
     def part(self, first: int, last: int | None) -> Clips:
         """Some of them."""
         return Clips(**{name: value[first:last] for name, value in vars(self).items()})
+
+
+class Films:
+    """Clips by their seeds, as they are learnt from; `TAKES` in a row are filmed in one room."""
+
+    def __init__(self, repertoire: Repertoire, held_out: bool = False) -> None:
+        self._repertoire, self._held_out = repertoire, held_out
+        self._first = -1
+
+    def __call__(self, seed: int) -> Take:
+        first = seed - seed % TAKES
+        if first != self._first:
+            self._first = first
+            self._place = somewhere(np.random.default_rng((first, 1)), self._repertoire, self._held_out)
+        return film(seed, self._repertoire, held_out=self._held_out, place=self._place)
 
 
 Job = tuple[Callable[..., dict[str, np.ndarray]], Path, tuple[Any, ...]]
@@ -158,11 +173,9 @@ def _stills(repertoire: Repertoire, seeds: range, held_out: bool) -> dict[str, n
 
 
 def _clips(repertoire: Repertoire, sight: Sight, seeds: range, held_out: bool) -> dict[str, np.ndarray]:
-    rows = []
-    for number, seed in enumerate(seeds):
-        if number % TAKES == 0:
-            place = somewhere(np.random.default_rng((seed, 1)), repertoire, held_out)
-        take = film(seed, repertoire, held_out=held_out, place=place)
+    rows, films = [], Films(repertoire, held_out)
+    for seed in seeds:
+        take = films(seed)
         once = {**_shown(features_of(take)), **_true(take)}
         given = {name: torch.from_numpy(value) for name, value in once.items()}
         for seen in (given,) if held_out else (given, mirrored(given)):
