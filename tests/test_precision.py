@@ -141,6 +141,20 @@ def test_a_weight_that_half_cannot_hold_stays_in_float32():
     assert precision.halved(graph) == onnx.load_from_string(graph).SerializeToString()
 
 
+def test_scales_that_half_would_round_away_stay_in_float32():
+    weight = np.array([[1.0, 0.5, 0.25], [1e-6, -4e-6, 1e-6], [0, 0, 0]], np.float32).T
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
+    graph = made_by_hand(nodes, {"x": (1, 3)}, {"y": (1, 3)}, w=weight)
+    made = precision.halved(precision.packed(graph))
+    kinds = {t.name: t.data_type for t in onnx.load_from_string(made).graph.initializer}
+    assert kinds == {"w_quantized": TensorProto.INT8, "w_scale": TensorProto.FLOAT}
+    (said,) = graphs.infer(made, [{"x": np.ones((1, 3), np.float32)}], ["y"])
+    np.testing.assert_allclose(said[0], weight.sum(0)[None], rtol=0.02, atol=0)
+    weight[:, 1] *= 1e4
+    made = precision.halved(precision.packed(made_by_hand(nodes, {"x": (1, 3)}, {"y": (1, 3)}, w=weight)))
+    assert "w_scale_half" in {t.name for t in onnx.load_from_string(made).graph.initializer}
+
+
 def test_a_constant_without_numbers_is_halved_like_others():
     nodes = [helper.make_node("Concat", ["x", "none"], ["y"], axis=1)]
     graph = made_by_hand(nodes, {"x": (1, 4)}, {"y": (1, 4)}, none=np.zeros((1, 0), np.float32))

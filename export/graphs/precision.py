@@ -67,6 +67,7 @@ CACHES = "calibration_cache_path" in signature(quantize_static).parameters  # ol
 # a float16 that overflowed), and that is a fault and no precision
 FAULT = 0.5
 HALF_MAX = float(np.finfo(np.float16).max)
+HALF_LEAST = float(np.finfo(np.float16).tiny)  # below it digits are lost
 PROVED = 8  # feeds: a fault shows in the first
 
 
@@ -124,18 +125,14 @@ def convert(
 def halved(graph: bytes) -> bytes:
     """A graph whose float32 weights are kept in float16 and widened when it is loaded.
 
-    It computes in float32 as before, and as fast: engines fold what is constant.
+    It computes in float32 as before, and as fast: engines fold what is constant. What float16 cannot hold
+    stays, and so does what has one axis only, where there is little to gain.
     """
     model = onnx.load_from_string(graph)
     widen = []
     for tensor in model.graph.initializer:
         weight = numpy_helper.to_array(tensor)
-        # a weight that float16 cannot hold stays; of a row of biases there is little to gain
-        if (
-            tensor.data_type == TensorProto.FLOAT
-            and weight.ndim > 1
-            and np.abs(weight).max(initial=0.0) < HALF_MAX
-        ):
+        if tensor.data_type == TensorProto.FLOAT and weight.ndim > 1 and _fits_half(weight):
             name = tensor.name
             tensor.CopyFrom(numpy_helper.from_array(weight.astype(np.float16), f"{name}_half"))
             widen.append(
@@ -261,6 +258,13 @@ def _turn_shared(model: onnx.ModelProto) -> None:
                 attribute.i = 0
 
 
+def _fits_half(weight: np.ndarray) -> bool:
+    """Whether float16 holds it: nothing too large and, in a row, where each number counts, none too small."""
+    size = np.abs(weight[weight != 0])
+    row = weight.size == max(weight.shape, default=0)
+    return bool(size.max(initial=0.0) < HALF_MAX and (not row or size.min(initial=1.0) >= HALF_LEAST))
+
+
 def packed(
     graph: bytes, rounding: Rounding | None = None, least: int = 0, taken: Iterable[Layer] | None = None
 ) -> bytes:
@@ -283,10 +287,11 @@ def packed(
         if weight.size < least or tensor.data_type != TensorProto.FLOAT:
             continue
         others = tuple(axis for axis in range(weight.ndim) if axis != layer.axis)
-        scale = np.maximum(np.abs(weight).max(others, keepdims=True), np.float32(1e-12)) / np.float32(127)
+        scale = (np.abs(weight).max(others, keepdims=True) / np.float32(127)).astype(np.float32)
         whole = rounding.whole(name, scale.ravel()) if rounding else None
-        whole = np.rint(weight / scale).astype(np.int8) if whole is None else whole
-        scales = numpy_helper.from_array(scale.astype(np.float32), f"{name}_scale")
+        if whole is None:
+            whole = np.rint(weight / np.where(scale > 0, scale, 1)).astype(np.int8)
+        scales = numpy_helper.from_array(scale, f"{name}_scale")
         model.graph.initializer.remove(tensor)
         model.graph.initializer.extend([numpy_helper.from_array(whole, f"{name}_quantized"), scales])
         unpack += [

@@ -85,7 +85,8 @@ class Rounding:
         if weight in self._moments and weight not in self._found:
             axis = next(layer.axis for layer in self._layers.values() if layer.weight == weight)
             array, moment = np.moveaxis(self._weights[weight], axis, 0), self._moments[weight]
-            each = np.broadcast_to(step.astype(np.float64), array.shape[:1]).reshape(len(moment), -1)
+            each = np.where(step > 0, step, 1).astype(np.float64)  # of a channel of zeros there is no step
+            each = np.broadcast_to(each, array.shape[:1]).reshape(len(moment), -1)
             damping = max(DAMPING, moment.shape[-1] / self._rows[weight])
             found = _cancelling(array.reshape(*each.shape, -1), each, moment, damping).reshape(array.shape)
             self._found[weight] = np.ascontiguousarray(np.moveaxis(found, 0, axis), np.int8)
