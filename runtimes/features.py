@@ -56,8 +56,9 @@ class Features:
             )
         cv2, image, out = self._cv2, self._image, self._out
         size, flow_size = (image.feature_width, image.feature_height), (image.width, image.height)
-        finer = size[0] > flow_size[0] or size[1] > flow_size[1]
-        # the picture is read once, to the larger of the two; the smaller one is made from that
+        finer = image.colour == "rgb" and (size[0] > flow_size[0] or size[1] > flow_size[1])
+        # the picture is read once, to the larger of the two; the smaller one is made from that. Greys are
+        # the flow's, however large they are wanted
         large = cv2.resize(pixels, size if finer else flow_size, interpolation=cv2.INTER_AREA)
         followed = cv2.resize(large, flow_size, interpolation=cv2.INTER_AREA) if finer else large
         gray = cv2.cvtColor(followed, cv2.COLOR_RGB2GRAY)
