@@ -16,7 +16,7 @@ from torch import nn
 from rmedge.errors import CheckError, UsageError
 from rmedge.export import graphs, recipe, weighing
 from rmedge.export.__main__ import main as export
-from rmedge.export.graphs import precision, search, trials
+from rmedge.export.graphs import precision, search, storage, trials
 from rmedge.export.networks.denoiser import Sampler
 
 INT8 = ("int8-static", "int8-dynamic", "int8-weights")
@@ -125,33 +125,33 @@ def test_what_is_named_stays_in_float(tiny):
 
 def test_what_stays_in_float_is_kept_in_half_and_says_the_same(tiny):
     kernel, matrix = (layer.weight for layer in precision.layers(tiny))
-    half = precision.halved(tiny)
+    half = storage.halved(tiny)
     kinds = {t.name: t.data_type for t in onnx.load_from_string(half).graph.initializer}
     assert {kinds[f"{kernel}_half"], kinds[f"{matrix}_half"]} == {TensorProto.FLOAT16}
     assert not {kernel, matrix} & set(kinds)
     drifts = precision.compare(tiny, half, feeds(20, seed=1))
     assert 0 < drifts["next_state"].relative < 1e-3
-    assert precision.layers(tiny) and precision.halved(tiny) == half  # the same bytes every time
+    assert precision.layers(tiny) and storage.halved(tiny) == half  # the same bytes every time
 
 
 def test_a_weight_that_half_cannot_hold_stays_in_float32():
     weight = np.full((4, 4), 1e6, np.float32)
     nodes = [helper.make_node("MatMul", ["x", "loud"], ["y"])]
     graph = made_by_hand(nodes, {"x": (1, 4)}, {"y": (1, 4)}, loud=weight)
-    assert precision.halved(graph) == onnx.load_from_string(graph).SerializeToString()
+    assert storage.halved(graph) == onnx.load_from_string(graph).SerializeToString()
 
 
 def test_scales_that_half_would_round_away_stay_in_float32():
     weight = np.array([[1.0, 0.5, 0.25], [1e-6, -4e-6, 1e-6], [0, 0, 0]], np.float32).T
     nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
     graph = made_by_hand(nodes, {"x": (1, 3)}, {"y": (1, 3)}, w=weight)
-    made = precision.halved(precision.packed(graph))
+    made = storage.halved(storage.packed(graph))
     kinds = {t.name: t.data_type for t in onnx.load_from_string(made).graph.initializer}
     assert kinds == {"w_quantized": TensorProto.INT8, "w_scale": TensorProto.FLOAT}
     (said,) = graphs.infer(made, [{"x": np.ones((1, 3), np.float32)}], ["y"])
     np.testing.assert_allclose(said[0], weight.sum(0)[None], rtol=0.02, atol=0)
     weight[:, 1] *= 1e4
-    made = precision.halved(precision.packed(made_by_hand(nodes, {"x": (1, 3)}, {"y": (1, 3)}, w=weight)))
+    made = storage.halved(storage.packed(made_by_hand(nodes, {"x": (1, 3)}, {"y": (1, 3)}, w=weight)))
     assert "w_scale_half" in {t.name for t in onnx.load_from_string(made).graph.initializer}
 
 
@@ -159,7 +159,7 @@ def test_a_constant_without_numbers_is_halved_like_others():
     nodes = [helper.make_node("Concat", ["x", "none"], ["y"], axis=1)]
     graph = made_by_hand(nodes, {"x": (1, 4)}, {"y": (1, 4)}, none=np.zeros((1, 0), np.float32))
     assert (
-        precision.compare(graph, precision.halved(graph), [{"x": np.ones((1, 4), np.float32)}])["y"].max_error
+        precision.compare(graph, storage.halved(graph), [{"x": np.ones((1, 4), np.float32)}])["y"].max_error
         == 0
     )
 

@@ -10,7 +10,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from rmedge.export import graphs
-from rmedge.export.graphs import precision, rounding, search
+from rmedge.export.graphs import precision, rounding, search, storage
 from rmedge.export.graphs.rounding import Rounding
 
 LAYERS = {
@@ -52,8 +52,8 @@ def off(graph, other, feeds):
 def test_outputs_come_back_better_than_from_the_nearest_steps(name):
     graph, feeds = case(name)
     rounded = Rounding(graph, feeds[:30])
-    nearest = precision.packed(graph)
-    cancelling = precision.packed(graph, rounded)
+    nearest = storage.packed(graph)
+    cancelling = storage.packed(graph, rounded)
     assert off(graph, cancelling, feeds[30:]) < 0.6 * off(graph, nearest, feeds[30:])
     assert len(cancelling) == len(nearest)
     # and likewise in a static conversion, whose scales stay
@@ -69,7 +69,7 @@ def test_outputs_come_back_better_than_from_the_nearest_steps(name):
 
 def test_no_weight_is_beyond_what_eight_bits_hold_and_none_far_from_where_it_was():
     graph, feeds = case("convolution")
-    made = onnx.load_from_string(precision.packed(graph, Rounding(graph, feeds)))
+    made = onnx.load_from_string(storage.packed(graph, Rounding(graph, feeds)))
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in made.graph.initializer}
     (whole,) = (array for name, array in arrays.items() if name.endswith("_quantized"))
     assert whole.dtype == np.int8 and np.abs(whole.astype(int)).max() <= rounding.STEPS
@@ -93,14 +93,24 @@ def test_inputs_that_do_not_go_together_give_the_nearest_steps():
 def test_inputs_that_are_always_nought_do_no_harm():
     graph, feeds = case("linear")
     silent = [{"x": np.zeros_like(feed["x"])} for feed in feeds]
-    assert precision.packed(graph, Rounding(graph, silent)) == precision.packed(graph)
+    assert storage.packed(graph, Rounding(graph, silent)) == storage.packed(graph)
 
 
 def test_it_is_found_once_and_the_same_every_time():
     graph, feeds = case("grouped")
     rounded = Rounding(graph, feeds)
-    first = precision.packed(graph, rounded)
-    assert precision.packed(graph, rounded) == precision.packed(graph, Rounding(graph, feeds)) == first
+    first = storage.packed(graph, rounded)
+    assert storage.packed(graph, rounded) == storage.packed(graph, Rounding(graph, feeds)) == first
+
+
+def test_other_steps_are_rounded_to_by_themselves():
+    graph, feeds = case("grouped")
+    (weight,) = (layer.weight for layer in precision.layers(graph))
+    rounded = Rounding(graph, feeds)
+    fine, coarse = (np.full(12, step, np.float32) for step in (0.03, 0.3))
+    first = rounded.whole(weight, coarse)
+    np.testing.assert_array_equal(rounded.whole(weight, fine), Rounding(graph, feeds).whole(weight, fine))
+    np.testing.assert_array_equal(rounded.whole(weight, coarse), first)
 
 
 def test_feeds_are_counted_as_they_are_heard():
@@ -114,7 +124,7 @@ def test_a_transposed_convolution_is_left_to_the_nearest_steps():
     torch.manual_seed(1)
     graph = graphs.export(nn.ConvTranspose2d(3, 4, 2, stride=2), {"x": (1, 3, 4, 4)}, ("y",))
     feeds = [{"x": np.random.default_rng(n).normal(size=(1, 3, 4, 4)).astype(np.float32)} for n in range(4)]
-    assert precision.packed(graph, Rounding(graph, feeds)) == precision.packed(graph)
+    assert storage.packed(graph, Rounding(graph, feeds)) == storage.packed(graph)
 
 
 def test_the_search_rounds_so_and_keeps_large_weights_of_float_layers_in_eight_bits():
@@ -134,4 +144,4 @@ def test_the_search_rounds_so_and_keeps_large_weights_of_float_layers_in_eight_b
     assert kinds[f"{weights[1]}_quantized"] == onnx.TensorProto.INT8
     assert kinds[f"{weights[2]}_half"] == onnx.TensorProto.FLOAT16  # a small one
     plain = precision.convert(graph, "int8-static", cases[:30], keep_float=weights[1:])
-    assert found.error < error(precision.packed(plain, None, search.SMALL))
+    assert found.error < error(storage.packed(plain, None, search.SMALL))

@@ -13,14 +13,14 @@ from onnx import TensorProto, helper, numpy_helper
 from rmedge.export.graphs import Feed
 from rmedge.export.graphs.layers import layers_of, prepared
 
-__all__ = ["Rounding"]
+__all__ = ["STEPS", "Rounding"]
 
 TOGETHER = 16  # feeds: products of many rows are quick
 ROWS = 32  # places of a picture, or of a sequence, that are looked at in each feed
 # of the mean square input, or as much as there are fewer rows than inputs: what feeds do not show, or show by
 # chance, is rounded to the nearest step
 DAMPING = 0.01
-STEPS = 127
+STEPS = 127  # to either side of nought
 
 
 class Rounding:
@@ -52,7 +52,7 @@ class Rounding:
                 self._learn(heard)
                 heard = []
             progress(done / len(feeds))
-        self._found: dict[str, np.ndarray] = {}
+        self._found: dict[tuple[str, bytes], np.ndarray] = {}  # by the steps, too: tools may choose their own
 
     def _learn(self, heard: Sequence[Feed]) -> None:
         for node in self._nodes:
@@ -82,15 +82,18 @@ class Rounding:
 
     def whole(self, weight: str, step: np.ndarray) -> np.ndarray | None:
         """A weight in whole steps (channels,), int8; None if nothing is known of its inputs."""
-        if weight in self._moments and weight not in self._found:
+        if weight not in self._moments:
+            return None
+        key = weight, step.tobytes()
+        if key not in self._found:
             axis = next(layer.axis for layer in self._layers.values() if layer.weight == weight)
             array, moment = np.moveaxis(self._weights[weight], axis, 0), self._moments[weight]
             each = np.where(step > 0, step, 1).astype(np.float64)  # of a channel of zeros there is no step
             each = np.broadcast_to(each, array.shape[:1]).reshape(len(moment), -1)
             damping = max(DAMPING, moment.shape[-1] / self._rows[weight])
             found = _cancelling(array.reshape(*each.shape, -1), each, moment, damping).reshape(array.shape)
-            self._found[weight] = np.ascontiguousarray(np.moveaxis(found, 0, axis), np.int8)
-        return self._found.get(weight)
+            self._found[key] = np.ascontiguousarray(np.moveaxis(found, 0, axis), np.int8)
+        return self._found[key]
 
 
 def _cancelling(weight: np.ndarray, step: np.ndarray, moment: np.ndarray, damping: float) -> np.ndarray:

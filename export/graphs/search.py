@@ -14,8 +14,9 @@ from onnxruntime.quantization.qdq_loss_debug import create_weight_matching
 
 from rmedge.export.graphs import Feed
 from rmedge.export.graphs.layers import Layer, layers, prepared
-from rmedge.export.graphs.precision import convert, halved, packed
+from rmedge.export.graphs.precision import convert
 from rmedge.export.graphs.rounding import Rounding
+from rmedge.export.graphs.storage import halved, packed
 
 __all__ = ["Loss", "Mixed", "losses", "mixed"]
 

@@ -69,6 +69,8 @@ def compare(asked: argparse.Namespace) -> str:
     """Film, look, train and score; returns the table, which is also kept in the folder."""
     folder = asked.work / "watchers"
     repertoire, readout, seed = _means(asked.work)
+    # asked for before anything is filmed or trained
+    sight = load_sight(asked.work / "sight.pt", repertoire.composer.gestures) if asked.students else None
     first = seed * 1000 if asked.first_seed is None else asked.first_seed  # as in the recipe
     with Progress() as bar:
         stage = partial(_stage, bar)
@@ -88,8 +90,7 @@ def compare(asked: argparse.Namespace) -> str:
             reader = trained(harvest, objectives, asked.steps, folder, name, seed, stage(name))
             reports[name] = score(TrainedWatcher(eye, reader), test, readout, FRAME_HZ)
             (folder / f"{name}.json").write_text(json.dumps(reports[name], indent=1))
-        if asked.students:
-            sight = load_sight(asked.work / "sight.pt", repertoire.composer.gestures)
+        if sight is not None:
             reports |= students.beside(
                 TrainedWatcher(eye, reader), harvest, test, first, repertoire, sight, readout,
                 asked.students, folder, stage, seed,
