@@ -24,6 +24,7 @@ from rmedge.states import State
 pytest.importorskip("onnxruntime")
 pytest.importorskip("cv2")
 SHIPPED = "g1-mirror"
+BUDGETS = {"ramp_ms": 100.0, "heartbeat_ms": 2000.0, "hold_ms": 2000.0, "operator_ms": 5000.0}
 PATIENT = {"cpu-x86": {"encode": 1e3, "policy": 1e3}, "cpu-arm64": {"encode": 1e3, "policy": 1e3}}
 
 
@@ -39,7 +40,7 @@ def changed(folder, **says):
     import rmedge
 
     shutil.copytree(Path(rmedge.__file__).parent / "bundles" / SHIPPED, folder)
-    restate(folder, budgets={"ramp_ms": 100.0}, **says)
+    restate(folder, budgets=BUDGETS, **says)
     return folder
 
 
