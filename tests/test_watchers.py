@@ -278,9 +278,12 @@ def test_students_learn_on_the_watchers_clips_and_are_judged_as_it_is(tmp_path):
     def stage(name):
         return lambda done: told.update({name: done})
 
-    reports = students.beside(
-        watcher, seen, test, 60, repertoire, Sight(3).eval(), Readout(2), 2, tmp_path, stage
-    )
+    def beside(watcher):
+        return students.beside(
+            watcher, seen, test, 60, repertoire, Sight(3).eval(), Readout(2), 2, tmp_path, stage
+        )
+
+    reports = beside(watcher)
     assert set(reports) == {"student", "student of the watcher"}
     own = score(watcher, test, Readout(2), 10.0)
     for report in reports.values():  # of the same clips, in the same figures
@@ -291,6 +294,8 @@ def test_students_learn_on_the_watchers_clips_and_are_judged_as_it_is(tmp_path):
     weights = [torch.load(path, weights_only=True)["average"] for path in tmp_path.glob("student*-2-of-4.pt")]
     assert len(weights) == 2 and not torch.equal(*(w["judge.weight"] for w in weights))  # it listened
     assert set(told.values()) == {1.0}
+    beside(TrainedWatcher(MeanColour(), untrained(3, ALIGN)))  # whose student is another
+    assert len(list(tmp_path.glob("student*-2-of-4.pt"))) == 3
 
 
 # the eyes and large models

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,7 +47,9 @@ def beside(
     targets = distil_targets(watcher, seeds, footage.Films(repertoire), harvest)
     reports = {}
     for name, latents in (("student", None), ("student of the watcher", targets)):
-        path = folder / f"{name.replace(' ', '-')}-{steps}-of-{len(seeds)}.pt"
+        # one of another watcher must not be taken up
+        told = "" if latents is None else f"-{zlib.crc32(latents.tobytes()):08x}"
+        path = folder / f"{name.replace(' ', '-')}{told}-{steps}-of-{len(seeds)}.pt"
         model = understanding.fit(
             own, repertoire.composer, sight, steps, path, seed=seed, latents=latents, progress=stage(name)
         )
