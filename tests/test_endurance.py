@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
+import bundles
 import pytest
-import yaml
 
 pytest.importorskip("mujoco")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("av")
 
-import rmedge
 from rmedge.benchmarks import cli
 from rmedge.benchmarks.endurance import kills, realtime
 from rmedge.benchmarks.endurance.soak import Soak, soak
 from rmedge.benchmarks.memory import resident, traced_growth
-from rmedge.bundle import MANIFEST, Bundle, seal
-
-SHIPPED = "g1-mirror"
-# what a machine that others use as well may keep a process waiting is not what is tested here
-PATIENT = {"ramp_ms": 100.0, "heartbeat_ms": 2000.0, "hold_ms": 2000.0, "operator_ms": 5000.0}
+from rmedge.bundle import Bundle
 
 
 @pytest.fixture(scope="module")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped bundle with a short ramp, and time enough for a busy machine."""
-    folder = tmp_path_factory.mktemp("bundles") / "patient"
-    shutil.copytree(Path(rmedge.__file__).parent / "bundles" / SHIPPED, folder)
-    says = yaml.safe_load((folder / MANIFEST).read_text())
-    slow = {machine: {"encode": 1e3, "policy": 1e3} for machine in ("cpu-x86", "cpu-arm64")}
-    seal(folder, {**says, "latency_budget_ms": slow, "budgets": PATIENT})
-    return folder
+    return bundles.patient(tmp_path_factory.mktemp("bundles") / "patient")
 
 
 def test_growth_is_what_was_kept() -> None:
@@ -52,7 +40,7 @@ def test_growth_is_what_was_kept() -> None:
 
 
 def test_a_short_soak_keeps_its_claims() -> None:
-    told = soak(Bundle.load(SHIPPED), 4000)
+    told = soak(Bundle.load(bundles.SHIPPED), 4000)
     assert told["ticks"] == told["commands"] == 4000 and told["simulated_s"] == 8.0
     assert told["drift_ns"] == told["missed"] == told["falls"] == 0 and told["unsafe"] == {}
     assert told["timing"]["step"]["count"] == 4000 and told["timing"]["policy"]["count"] == 400
@@ -60,7 +48,7 @@ def test_a_short_soak_keeps_its_claims() -> None:
 
 
 def test_a_soak_goes_on_when_its_robot_fell_and_counts_it(tmp_path: Path) -> None:
-    run = Soak(Bundle.load(SHIPPED), tmp_path, 0)
+    run = Soak(Bundle.load(bundles.SHIPPED), tmp_path, 0)
     run.rig.robot.world.data.qpos[3:7] = 0.7, 0.7, 0.0, 0.0
     for _ in range(40):
         run._tick()
@@ -75,7 +63,7 @@ def test_an_interrupted_soak_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Soak, "go", interrupt)
-    told = soak(Bundle.load(SHIPPED), 4000)
+    told = soak(Bundle.load(bundles.SHIPPED), 4000)
     assert (told["ticks"], told["asked"], told["stop_reason"]) == (100, 4000, "interrupted")
 
 
@@ -87,7 +75,7 @@ def test_the_soak_is_a_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_bodys_loop_keeps_nothing() -> None:
-    grown = realtime.growth(Bundle.load(SHIPPED), 2000)
+    grown = realtime.growth(Bundle.load(bundles.SHIPPED), 2000)
     assert grown["state"] == "RUN" and grown["steps"] > 6000
     assert grown["traced_bytes"] < 20_000
 

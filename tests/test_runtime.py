@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,40 +11,25 @@ import threading
 import time
 from pathlib import Path
 
+import bundles
 import numpy as np
 import pytest
-import yaml
 
-from rmedge.bundle import MANIFEST, Bundle, seal
+from rmedge.bundle import Bundle
 from rmedge.errors import AbsentError, ArmingError, IntegrityError, UsageError
 from rmedge.runtimes import Runtime
 from rmedge.states import State
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("cv2")
-SHIPPED = "g1-mirror"
-BUDGETS = {"ramp_ms": 100.0, "heartbeat_ms": 2000.0, "hold_ms": 2000.0, "operator_ms": 5000.0}
-PATIENT = {"cpu-x86": {"encode": 1e3, "policy": 1e3}, "cpu-arm64": {"encode": 1e3, "policy": 1e3}}
 
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
     """The shipped bundle, with a short ramp, and time enough for a busy machine."""
-    if SHIPPED not in Bundle.names():
-        pytest.skip(f"{SHIPPED} is not in this checkout")
-    return changed(tmp_path_factory.mktemp("bundles") / "quick", latency_budget_ms=PATIENT)
-
-
-def changed(folder, **says):
-    import rmedge
-
-    shutil.copytree(Path(rmedge.__file__).parent / "bundles" / SHIPPED, folder)
-    restate(folder, budgets=BUDGETS, **says)
-    return folder
-
-
-def restate(folder, **says):
-    seal(folder, {**yaml.safe_load((folder / MANIFEST).read_text()), **says})
+    if bundles.SHIPPED not in Bundle.names():
+        pytest.skip(f"{bundles.SHIPPED} is not in this checkout")
+    return bundles.patient(tmp_path_factory.mktemp("bundles") / "quick")
 
 
 def children():
@@ -158,7 +142,7 @@ def spoil(folder):
     name = next(name for name in arrays if "policy" in name and "action_chunk" in name)
     arrays[name] = arrays[name] + 1
     np.savez(folder / "golden.npz", **arrays)
-    restate(folder)
+    bundles.restate(folder)
 
 
 TIGHT = {"encode": 1e3, "policy": 1e-3}
@@ -173,7 +157,7 @@ REFUSED = {
 def test_the_gate_stays_shut_and_says_why(quick, tmp_path, monkeypatch, case):
     given, says, complaint = REFUSED[case]
     monkeypatch.setattr("rmedge.runtimes.processes.runtime.CAMERA_S", 5.0 if case != "camera" else 0.5)
-    folder = changed(tmp_path / "other", **{"latency_budget_ms": PATIENT, **says})
+    folder = bundles.patient(tmp_path / "other", **says)
     if case == "golden":
         spoil(folder)
     with Runtime(folder, **{"camera": "synthetic", "actuator": "null", **given}) as runtime:
@@ -202,9 +186,9 @@ def test_what_is_absent_or_wrong_is_said_as_such(quick, tmp_path):
 
 
 def test_a_bundle_that_changes_between_two_loads_is_refused(quick, tmp_path):
-    folder = changed(tmp_path / "other", latency_budget_ms=PATIENT)
+    folder = bundles.patient(tmp_path / "other")
     with Runtime(folder, "synthetic", "null") as runtime:
-        restate(folder, robustness={"delay_ms": 1.0})
+        bundles.restate(folder, robustness={"delay_ms": 1.0})
         with pytest.raises((ArmingError, IntegrityError, ValueError), match="somebody is writing"):
             runtime.arm()
 
