@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Mapping
 
 import rmedge
+from rmedge import kernels
 from rmedge.runtimes.doctor import System, ThisSystem
 from rmedge.runtimes.doctor.gpu import name_of_gpu
 from rmedge.runtimes.doctor.jetson import clock_bounds, mode_name
@@ -54,6 +55,7 @@ def context(system: System | None = None) -> dict[str, Any]:
         "kernel": system.read("/proc/sys/kernel/osrelease") or platform.release(),
         "system": platform.platform(),
         "python": ".".join(map(str, system.python)),
+        "own_kernels": "compiled" if kernels.COMPILED else "plain",
         "libraries": {"rmedge": rmedge.__version__, **_libraries(system)},
         "load_average": _load(system),
         "swap": _swap(system),

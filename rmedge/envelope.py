@@ -7,6 +7,7 @@ from typing import Callable, Mapping
 
 import numpy as np
 
+from rmedge import kernels
 from rmedge.jerk import JerkLimit
 from rmedge.specs import JointTarget, RobotState
 
@@ -70,26 +71,24 @@ class Envelope:
         self.lower, self.upper = np.asarray(lower, float), np.asarray(upper, float)
         self.rate_limit, self.torque_limit = np.asarray(rate_limit, float), np.asarray(torque_limit, float)
         joints = len(self.lower)
+        # all of it as `kernels.passes` wants it, a row each; what is given to `_hold`, and how large it is
+        self._limits = np.zeros((len(kernels.LIMITS), joints))
+        self._row = row = dict(zip(kernels.LIMITS, self._limits))
+        self._given, self._size = np.zeros((3, joints)), np.zeros((3, joints))
+        row["middle"][:] = (self.lower + self.upper) / 2
+        row["reach"][:] = (self.upper - self.lower) / 2 * _NEARLY - _HAIR
+        row["rate"][:] = self.rate_limit * _NEARLY
+        row["speed"][:] = _MOST if velocity_limit is None else velocity_limit
+        row["jerk"][:] = _MOST if jerk_limit is None else jerk_limit
         self._holds: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
         self._jerk: JerkLimit | None = None
         if jerk_limit is not None:
-            self._jerk = JerkLimit(np.asarray(jerk_limit, float), self.rate_limit)
+            self._jerk = JerkLimit(row["jerk"], self.rate_limit, self._limits[-3:])
             self._holds["jerk"] = self._hold_jerk
         self._holds["rate"] = self._hold_rate
-        # what a command is made from, a row each: wanted, q, dq; and how large each may be to pass at once
-        self._given, self._size = np.zeros((3, joints)), np.zeros((3, joints))
-        self._most = np.full((3, joints), _MOST)
         if velocity_limit is not None:
-            self._most[2] = velocity_limit
             self._holds["velocity"] = self._hold_velocity
         self._holds.update(torque=self._hold_torque, position=self._hold_position)
-        # the same of where it lies, by limit: position, torque, rate, jerk
-        self._centres, self._reaches = np.zeros((2, 3 if self._jerk is None else 4, joints))
-        self._apart = np.zeros_like(self._centres)
-        if self._jerk is not None:
-            self._jerk.centre, self._jerk.reach = self._centres[3], self._reaches[3]
-        self._centres[0] = (self.lower + self.upper) / 2
-        self._reaches[0] = (self.upper - self.lower) / 2 * _NEARLY - _HAIR
         self._on_violation = dict(on_violation or {})
         self._kp = self._kd = np.zeros(0)
         self.reset()
@@ -108,46 +107,65 @@ class Envelope:
         self.refusals = 0  # in a row
 
     def apply(self, target: JointTarget, state: RobotState) -> JointTarget:
-        """The nearest safe command to ``target``, seen from ``state``."""
-        calm = self._take(target, state)
-        if not calm:
-            sane = np.logical_and.reduce(self._size <= _MOST) & self._gains_sane
-            if np.count_nonzero(sane) < sane.size:
-                return self._refuse(target, ~sane)
-        self._since(target.stamp_ns)
-        wanted, jerk = self._given[0], self._jerk
-        if calm and self._lies_within_all():
-            safe = wanted.copy()
-            if jerk is not None:
-                jerk.sent(safe)
-        else:
-            safe = wanted
-            for name, hold in self._holds.items():
-                held = hold(safe)
-                changed = held != safe
-                if np.count_nonzero(changed):
-                    if name in self.rejected:
-                        self.rejected[name] += changed
-                        return self._refuse(target, changed)
-                    self.clamped[name] += changed
-                safe = held
-        self._last = JointTarget(safe, target.kp, target.kd, target.stamp_ns)
-        self.refusals = 0
-        return self._last
+        """The nearest safe command to ``target``, seen from ``state``; ``target`` itself where it is safe."""
+        self._know(target.kp, target.kd)
+        safe = target if self._passes(target, state) else self._hold(target, state)
+        self._last = safe
+        return safe
 
-    def _take(self, target: JointTarget, state: RobotState) -> bool:
-        """Whether all that is given is a number, and no joint too fast."""
-        kp, kd, given, shape = target.kp, target.kd, self._given, self.lower.shape
-        if kp is not self._kp or kd is not self._kd or not (_is_constant(kp) and _is_constant(kd)):
-            self._take_gains(kp, kd)
+    def _passes(self, target: JointTarget, state: RobotState) -> bool:
+        """Whether the command is safe as it is: so is nearly every one."""
+        if self._last is None or not math.isfinite(target.stamp_ns):
+            return False
+        h = min(max((target.stamp_ns - self._last.stamp_ns) * 1e-9, 0.0), _LONGEST_S)
+        self._step_s, h1, h2, jerk = h, h, h, self._jerk
+        if jerk is not None:
+            jerk.open(h)
+            h1, h2 = jerk.h1, jerk.h2
+            if jerk.behind:
+                return False
+        if not self._all_gains_sane or not kernels.passes(
+            self._limits, target.joint_pos, state.joint_pos, state.joint_vel, h, h1, h2
+        ):
+            return False
+        if jerk is not None:
+            jerk.passed()
+        self.refusals = 0
+        return True
+
+    def _hold(self, target: JointTarget, state: RobotState) -> JointTarget:
+        """The command, held to one limit after the other, or what is sent in the place of a refused one."""
+        self._take(target, state)
+        sane = np.logical_and.reduce(self._size <= _MOST) & self._gains_sane
+        if np.count_nonzero(sane) < sane.size:
+            return self._refuse(target, ~sane)
+        safe = self._given[0]
+        for name, hold in self._holds.items():
+            held = hold(safe)
+            changed = held != safe
+            if np.count_nonzero(changed):
+                if name in self.rejected:
+                    self.rejected[name] += changed
+                    return self._refuse(target, changed)
+                self.clamped[name] += changed
+            safe = held
+        self.refusals = 0
+        self._row["sent"][:] = safe
+        return JointTarget(self._row["sent"].copy(), target.kp, target.kd, target.stamp_ns)
+
+    def _take(self, target: JointTarget, state: RobotState) -> None:
+        """What is given, as numbers of the right count or none at all, and how large they are."""
+        given, shape = self._given, self.lower.shape
         for row, array in enumerate((target.joint_pos, state.joint_pos, state.joint_vel)):
             given[row] = array if array.shape == shape else np.nan
         if not math.isfinite(target.stamp_ns):
             given[0] = np.nan
         np.abs(given, out=self._size)  # positively: what is not a number is not within
-        return np.count_nonzero(self._size <= self._most) == given.size and self._all_gains_sane
 
-    def _take_gains(self, kp: np.ndarray, kd: np.ndarray) -> None:
+    def _know(self, kp: np.ndarray, kd: np.ndarray) -> None:
+        """What follows from the gains, where they may be others than before."""
+        if kp is self._kp and kd is self._kd and kernels.constant(kp, kd):
+            return
         self._kp, self._kd = kp, kd
         gains = np.full((2, len(self.lower)), np.nan)
         for row, array in enumerate((kp, kd)):
@@ -157,40 +175,14 @@ class Envelope:
         self._all_gains_sane = bool(self._gains_sane.all())
         if self._all_gains_sane:
             self._stiffness = np.maximum(gains[0], _SOFTEST)
-            self._lead = gains[1] / self._stiffness
-            self._reaches[1] = self.torque_limit / self._stiffness * _NEARLY - _HAIR
-
-    def _since(self, stamp_ns: int) -> None:
-        """Open the way to the next command, so long after the last."""
-        if self._last is None:
-            self._reaches[2:] = np.inf
-            return
-        self._step_s = h = min(max((stamp_ns - self._last.stamp_ns) * 1e-9, 0.0), _LONGEST_S)
-        self._centres[2] = self._last.joint_pos
-        np.multiply(self.rate_limit, h * _NEARLY, out=self._reaches[2])
-        if self._jerk is not None:
-            self._jerk.open(h)
-
-    def _lies_within_all(self) -> bool:
-        """Whether the command can pass as it is: so goes nearly every one."""
-        if self._jerk is not None and self._jerk.behind:
-            return False
-        wanted, pos, vel = self._given
-        coast = self._centres[1]
-        np.multiply(self._lead, vel, out=coast)
-        coast += pos
-        apart = self._apart
-        for row in range(len(apart)):  # by rows: to broadcast so little takes twice as long
-            apart[row] = wanted
-        apart -= self._centres
-        np.abs(apart, out=apart)
-        return np.count_nonzero(apart <= self._reaches) == apart.size
+            self._row["lead"][:] = gains[1] / self._stiffness
+            self._row["push"][:] = self.torque_limit / self._stiffness * _NEARLY - _HAIR
 
     def _hold_rate(self, safe: np.ndarray) -> np.ndarray:
         if self._last is None:
             return safe
-        step = self.rate_limit * self._step_s
-        return np.minimum(np.maximum(safe, self._last.joint_pos - step), self._last.joint_pos + step)
+        sent, step = self._row["sent"], self.rate_limit * self._step_s
+        return np.minimum(np.maximum(safe, sent - step), sent + step)
 
     def _hold_jerk(self, safe: np.ndarray) -> np.ndarray:
         if self._jerk is None:
@@ -202,8 +194,9 @@ class Envelope:
     def _hold_velocity(self, safe: np.ndarray) -> np.ndarray:
         _, pos, vel = self._given
         coast = self._kd * vel / self._stiffness + pos  # no torque is predicted here
-        safe = np.where(vel <= self._most[2], safe, np.minimum(safe, coast))
-        return np.where(vel >= -self._most[2], safe, np.maximum(safe, coast))
+        fastest = self._row["speed"]
+        safe = np.where(vel <= fastest, safe, np.minimum(safe, coast))
+        return np.where(vel >= -fastest, safe, np.maximum(safe, coast))
 
     def _hold_torque(self, safe: np.ndarray) -> np.ndarray:
         # kp (q* - q) - kd dq within +-limit  <=>  q* within q + (kd dq +- limit) / kp
@@ -221,9 +214,9 @@ class Envelope:
         self.refusals += 1
         last, pos = self._last, self._given[1]
         if last is not None:
-            hold = last.joint_pos
+            hold = self._row["sent"]
         else:  # nothing was ever sent: stay where the robot is, or in the middle of what it may do
-            hold = np.where(np.abs(pos) <= _MOST, pos, (self.lower + self.upper) / 2)
+            hold = np.where(np.abs(pos) <= _MOST, pos, self._row["middle"])
         if self._all_gains_sane:
             kp, kd = target.kp, target.kd
         else:  # the last good gains, or none at all
@@ -231,13 +224,7 @@ class Envelope:
         stamp_ns = target.stamp_ns if math.isfinite(target.stamp_ns) else (last.stamp_ns if last else 0)
         hold = self._hold_position(hold)
         # it is sent, so the next command's rate counts from here: a gap must not add up to a leap
-        self._last = JointTarget(hold, kp, kd, stamp_ns)
+        self._row["sent"][:] = hold
         if self._jerk is not None:
             self._jerk.stand(hold)
-        return self._last
-
-
-def _is_constant(array: np.ndarray) -> bool:
-    """Nobody can change it, not even through other memory."""
-    flags = array.flags
-    return flags.owndata and not flags.writeable
+        return JointTarget(hold, kp, kd, stamp_ns)

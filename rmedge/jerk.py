@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from rmedge import kernels
+
 __all__ = ["JerkLimit"]
 
 # shares of what braking in continuous time would allow; what is left over is for steps that are not equal
@@ -26,60 +28,47 @@ class JerkLimit:
     Args:
         limit: (Da,) [rad/s^3].
         rate_limit: (Da,) [rad/s], which no pursuit exceeds.
+        past: (3, Da) where it keeps the last commands, the newest first.
 
     Attributes:
-        centre: (Da,) the next command without any jerk.
-        reach: (Da,) how far from there it may lie.
+        h, h1, h2: between the last commands [s], the newest first: the one that is being asked for, and
+            those before; 0 where there was none.
         behind: the last command was not what was wanted.
     """
 
-    def __init__(self, limit: np.ndarray, rate_limit: np.ndarray) -> None:
-        self._limit, self._rate_limit = limit, rate_limit
-        self._past = np.zeros((3, len(limit)))  # the last commands, the newest first
-        self._weights = np.zeros(3)
+    def __init__(self, limit: np.ndarray, rate_limit: np.ndarray, past: np.ndarray) -> None:
+        self._limit, self._rate_limit, self._past = limit, rate_limit, past
         self._nothing = np.zeros_like(limit)
-        self.centre, self.reach = np.zeros_like(limit), np.zeros_like(limit)
         self.reset()
 
     def reset(self) -> None:
         """The next command is the first, and may be anywhere."""
-        self._steps: tuple[float, ...] = ()
+        self._opened = False
         self.stand(self._nothing)
 
     def stand(self, joint_pos: np.ndarray) -> None:
         """The commands stand still here (Da,) [rad]."""
         self._past[:] = joint_pos
-        self._h = self._h1 = self._h2 = 0.0
+        self.h = self.h1 = self.h2 = 0.0
         self._short, self.behind = self._nothing, False
 
     def open(self, h: float) -> None:
         """The next command comes h [s] after the last."""
-        h1 = self._h1 or h  # before the first, they stood still for as long
-        h2 = self._h2 or h1
-        self._h, self._steps = h, (h1, h2)
-        if h > 0.0:  # the parabola through the last three
-            two, three = h + h1, h + h1 + h2
-            self._weights[:] = (
-                two * three / (h1 * (h1 + h2)),
-                -h * three / (h1 * h2),
-                h * two / (h2 * (h1 + h2)),
-            )
-            np.dot(self._weights, self._past, out=self.centre)
-            np.multiply(self._limit, h * two * three / 6, out=self.reach)
-        else:
-            self.centre[:], self.reach[:] = self._past[0], 0.0
+        self.h, self._opened = h, True
 
     def follow(self, wanted: np.ndarray) -> np.ndarray:
         """(Da,) the command on the way to ``wanted``: itself where it may be gone to and stayed at."""
-        h, limit, short, reach = self._h, self._limit, self._short, self.reach
-        free = (np.abs(wanted - self.centre) <= reach) & (np.abs(short) <= _STEP * reach)
+        h, limit, short = self.h, self._limit, self._short
+        pos, pos1, pos2 = self._past
+        way = kernels.parabola(h, self.h1, self.h2)
+        centre, reach = way[0] * pos + way[1] * pos1 + way[2] * pos2, limit * way[3]
+        free = (np.abs(wanted - centre) <= reach) & (np.abs(short) <= _STEP * reach)
         free &= np.abs(wanted - self._past[0]) <= _LEAP * h * self._rate_limit
-        if not self._steps or np.count_nonzero(free) == free.size:
+        if not self._opened or np.count_nonzero(free) == free.size:
             self.sent(wanted)
             return wanted
-        pos, pos1, _ = self._past
         if h > 0.0:
-            h1 = self._steps[0]
+            h1 = self.h1 or h  # before the first they stood still for as long
             pair, vel = (h + h1) / 2, (pos - pos1) / h1
             # as fast as it can still brake for what it is short of, on top of the speed of what is wanted
             speed = np.maximum(_SPEED * np.cbrt(limit * short * short), _STEP * reach / h)
@@ -89,7 +78,7 @@ class JerkLimit:
             change = speed - vel
             effort = np.minimum(_EFFORT * np.sqrt(limit * np.abs(change)), np.abs(change) / pair)
             pursued = pos + h * (vel + pair * np.copysign(effort, change))
-            pursued = np.minimum(np.maximum(pursued, self.centre - reach), self.centre + reach)
+            pursued = np.minimum(np.maximum(pursued, centre - reach), centre + reach)
             command = np.where(free, wanted, pursued)
         else:
             command = pos.copy()
@@ -100,10 +89,15 @@ class JerkLimit:
 
     def sent(self, joint_pos: np.ndarray) -> None:
         """This was commanded (Da,), and wanted."""
-        if not self._steps:
+        if not self._opened:
             self.stand(joint_pos)
-        elif self._h > 0.0:
+        elif self.h > 0.0:
             self._past[1:] = self._past[:-1]
-            self._h1, self._h2 = self._h, self._steps[0]
         self._past[0] = joint_pos
+        self.passed()
+
+    def passed(self) -> None:
+        """What is kept in the past was commanded last, and wanted."""
+        if self.h > 0.0:
+            self.h1, self.h2 = self.h, self.h1 or self.h
         self._short, self.behind = self._nothing, False

@@ -7,6 +7,7 @@ from typing import Sequence
 
 import numpy as np
 
+from rmedge import kernels
 from rmedge.budgets import Budgets
 from rmedge.specs import RobotState
 
@@ -43,9 +44,14 @@ class Monitor:
         The reason begins with what it is about: ``state``, ``tilt``, ``flail`` or ``temperature``.
         """
         budgets, gravity, speed = self._budgets, state.projected_gravity, state.joint_vel
+        if kernels.steady(
+            state.joint_pos, speed, state.base_ang_vel, gravity, self._upright, budgets.flail_rad_s
+        ):  # so it is at nearly every step
+            self._tilted_ns = None
+            return self._heat(state.motor_temp)
         for name in ("joint_pos", "joint_vel", "base_ang_vel"):
             numbers = getattr(state, name)
-            if np.count_nonzero(np.isfinite(numbers)) != numbers.size:
+            if not kernels.finite(numbers):
                 return f"state: expected finite numbers in {name}, got {self._which(~np.isfinite(numbers))}"
         x, y, z = gravity.tolist()
         if not _SHORTEST <= x * x + y * y + z * z <= _LONGEST:

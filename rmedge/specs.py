@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rmedge import kernels
 from rmedge.errors import UsageError
 
 __all__ = ["ActionChunk", "Frame", "Intent", "JointTarget", "RobotState"]
@@ -86,5 +87,5 @@ class JointTarget:
             numbers = getattr(self, name)
             if numbers.shape != (joints,):
                 raise UsageError(f"target: expected {joints} numbers in {name}, got {numbers.shape}")
-            if np.count_nonzero(np.isfinite(numbers)) != joints:
+            if not kernels.finite(numbers):
                 raise UsageError(f"target: expected finite numbers in {name}, got {numbers}")

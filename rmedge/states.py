@@ -39,7 +39,11 @@ class State(IntEnum):
     @property
     def moving(self) -> bool:
         """The pilot has the motors."""
-        return State.READY <= self <= State.HOLD
+        return _FIRST_MOVING <= self <= _LAST_MOVING
+
+
+# at every step, where asking the class for a member would take as long as comparing thirty numbers
+_FIRST_MOVING, _LAST_MOVING = int(State.READY), int(State.HOLD)
 
 
 class Count(IntEnum):

@@ -18,6 +18,7 @@ from typing import Callable
 
 import numpy as np
 
+from rmedge import kernels
 from rmedge.clock import Clock
 from rmedge.monitor import Monitor
 from rmedge.protocols import Actuator
@@ -29,6 +30,7 @@ from rmedge.trace import Marks
 __all__ = ["Body"]
 
 FARTHEST = 2.0  # times as far from standing as the farthest motion with a name
+STAND, RUN, HOLD = State.STAND, State.RUN, State.HOLD  # to look them up in their class takes longer
 SOFTEST = 0.02  # the share of its stiffness that a ramp begins with
 
 
@@ -56,7 +58,7 @@ class Body:
         self.pilot, self.actuator, self.clock, self.monitor = pilot, actuator, clock, monitor
         self.budgets = pilot.bundle.budgets
         self.state, self.reason = state, ""
-        self.counts = np.zeros(len(Count), np.int64)
+        self.counts = [0] * len(Count)
         self.sent: JointTarget | None = None  # the last command that the motors took, None when damped
         # whoever is on the other side of the boards wants to know the state
         self._tells = hasattr(actuator, "state")
@@ -99,11 +101,12 @@ class Body:
         """The operator was alive at this instant; who has once been heard must go on being heard."""
         self._heard_ns = now_ns
 
-    def tally(self) -> np.ndarray:
-        """The counters, brought up to date with what the envelope counts by joint."""
+    def tally(self) -> list[int]:
+        """The counters, brought up to date with what policy and envelope count themselves."""
         envelope = self.pilot.envelope
         self.counts[Count.CLAMPED] = sum(int(joints.sum()) for joints in envelope.clamped.values())
-        self.counts[Count.REFUSED] = envelope.refused.sum()
+        self.counts[Count.POLICY_FAILURES] = self.pilot.failures
+        self.counts[Count.REFUSED] = int(envelope.refused.sum())
         return self.counts
 
     def step(self, trace: Marks | None = None) -> None:
@@ -112,12 +115,12 @@ class Body:
         state, now_ns = self._sense()
         if trace:
             trace.mark("read")
-        if self.state.moving or self.state is State.STAND:
+        if self.state.moving or self.state is STAND:
             self._watch(state, now_ns)
         self._stepped_ns = now_ns
         if self._tells:
             self.actuator.state = int(self.state)  # type: ignore[attr-defined]
-        if self.state is State.STAND and state is not None:
+        if self.state is STAND and state is not None:
             self._rise(state, now_ns)
         elif self.state.moving and state is not None:
             self._move(state, now_ns, trace)
@@ -167,10 +170,7 @@ class Body:
         return (
             state.joint_pos.shape == state.joint_vel.shape == joints
             and state.base_ang_vel.shape == state.projected_gravity.shape == (3,)
-            and _finite(state.joint_pos)
-            and _finite(state.joint_vel)
-            and _finite(state.base_ang_vel)
-            and _finite(state.projected_gravity)
+            and kernels.finite(state.joint_pos, state.joint_vel, state.base_ang_vel, state.projected_gravity)
         )
 
     def _watch(self, state: RobotState | None, now_ns: int) -> None:
@@ -211,16 +211,16 @@ class Body:
         if self._intents is not None:
             self._take(self._intents(), now_ns)
         target = pilot.act(state, trace, now_ns)
-        counts[Count.POLICY_FAILURES] = pilot.failures
-        counts[Count.STANDING] += pilot.resting and not pilot.standing
+        if pilot.resting and not pilot.standing:
+            counts[Count.STANDING] += 1
         if not pilot.idle_ns:
-            if self.state is State.HOLD:
-                self.state = State.RUN
+            if self.state is HOLD:
+                self.state = RUN
         else:
             counts[Count.HELD] += 1
-            if self.state is State.RUN:
+            if self.state is RUN:
                 counts[Count.HOLDS] += 1
-                self.state = State.HOLD
+                self.state = HOLD
             if pilot.idle_ns > self.budgets.hold_ns:
                 what = f"; {pilot.fault}" if pilot.fault else ""
                 self.stop(f"no valid command for {self.budgets.hold_ms:g} ms: the motors were damped{what}")
@@ -258,8 +258,3 @@ class Body:
             self.actuator.damp()
         except Exception:  # the next step tries again
             self.counts[Count.WRITE_ERRORS] += 1
-
-
-def _finite(numbers: np.ndarray) -> bool:
-    """Whether all are; to count them takes half the time of asking ``all``."""
-    return np.count_nonzero(np.isfinite(numbers)) == numbers.size

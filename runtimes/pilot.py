@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rmedge import kernels
 from rmedge.envelope import Envelope
 from rmedge.errors import UsageError
 from rmedge.runtimes.policy import Policy
@@ -142,7 +143,7 @@ class Pilot:
             if chunk is None or (self._chunk is not None and chunk.stamp_ns <= self._chunk.stamp_ns):
                 return
             rows = chunk.joint_pos
-            if rows.shape[1:] == self._from.shape and np.count_nonzero(np.isfinite(rows)) == rows.size:
+            if rows.shape[1:] == self._from.shape and kernels.finite(rows):
                 self._join(chunk, now_ns)
                 return
             self.fault = f"expected finite rows of {len(self._from)} joints, got some that are not"
@@ -195,4 +196,4 @@ class Pilot:
             before, after, fraction = rows[row - 1], rows[row], along - row
         if fraction == 0.0:
             return before
-        return before + fraction * (after - before)
+        return kernels.between(before, after, fraction)

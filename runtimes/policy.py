@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rmedge import kernels
 from rmedge.runtimes.session import Session, options_of
 from rmedge.specs import ActionChunk, RobotState
 from rmedge.trace import Marks
@@ -28,12 +29,16 @@ class Policy:
         sizes = [term.size for term in terms]
         self._history = np.zeros((spec.observation.history, sum(sizes)), np.float32)
         self._proprio = self._history.reshape(spec.inputs["proprio"])  # a view: time major, oldest first
-        # one tick as it is felt, its terms as views of it; what all of it is multiplied by and kept within
-        self._felt = np.zeros(sum(sizes))
-        self._terms = tuple(zip((term.name for term in terms), np.split(self._felt, np.cumsum(sizes)[:-1])))
-        self._factor = np.repeat([term.scale for term in terms], sizes)
+        # what each number of a tick loses, is divided by and multiplied with, see `kernels.feel`
+        self._names = tuple(term.name for term in terms)
+        self._unit = np.zeros((3, sum(sizes)))
+        self._unit[1], self._unit[2] = 1.0, np.repeat([term.scale for term in terms], sizes)
+        for name, at in zip(self._names, np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])):
+            if name == "joint_pos":
+                self._unit[0, at] = self._default
+            elif name == "actions":
+                self._unit[:2, at] = self._default, self._scale
         self._most = np.repeat([term.clip for term in terms], sizes).astype(np.float32)
-        self._least = -self._most
         self._turning = 2e-9 * math.pi / spec.observation.clock_s  # [rad/ns]
         self._noise, self._intent = (np.zeros(spec.inputs[name], np.float32) for name in ("noise", "intent"))
         session = Session(
@@ -48,7 +53,7 @@ class Policy:
         One draw is held for the episode: what the intent leaves open is decided once, not at every tick.
         """
         np.random.default_rng(seed).standard_normal(dtype=np.float32, out=self._noise)
-        self._action = np.zeros_like(self._default)
+        self._sent = self._default
         self._fresh = True
 
     def act(
@@ -64,7 +69,7 @@ class Policy:
         row of the last plan is taken to have been.
         """
         if sent is not None:
-            self._action = (sent - self._default) / self._scale
+            self._sent = sent
         self._observe(state)
         self._intent[0] = z
         if trace:
@@ -72,32 +77,21 @@ class Policy:
         actions = self._infer()[0][0]
         if trace:
             trace.mark("policy")
-        self._action = actions[0]  # there until the next call, which reads it first
-        return ActionChunk(self._default + self._scale * actions, state.stamp_ns, self.period_ns)
+        rows = kernels.plan(actions, self._default, self._scale)
+        self._sent = rows[0]
+        return ActionChunk(rows, state.stamp_ns, self.period_ns)
 
     def _observe(self, state: RobotState) -> None:
         if self._fresh:
             self._start_ns = state.stamp_ns
-        for name, felt in self._terms:
-            self._read(name, state, felt)
-        history = self._history
-        history[:-1] = history[1:]
-        row = history[-1]
-        np.multiply(self._felt, self._factor, out=row)
-        np.maximum(row, self._least, out=row)
-        np.minimum(row, self._most, out=row)
-        if self._fresh:  # before the first tick the robot is taken to have stood as it stands now
-            history[:] = row
-            self._fresh = False
-
-    def _read(self, name: str, state: RobotState, felt: np.ndarray) -> None:
-        """Write one term, as it is felt now, into its place."""
-        if name == "joint_pos":
-            np.subtract(state.joint_pos, self._default, out=felt)
-        elif name == "actions":
-            felt[:] = self._action
-        elif name == "clock":  # by the stamps, so that a call that was late or never came shifts no phase
+        felt = {**vars(state), "actions": self._sent}
+        if (
+            "clock" in self._names
+        ):  # by the stamps, so that a call that was late or never came shifts no phase
             angle = self._turning * (state.stamp_ns - self._start_ns)
-            felt[:] = math.cos(angle), math.sin(angle), math.cos(2 * angle), math.sin(2 * angle)
-        else:
-            felt[:] = getattr(state, name)
+            felt["clock"] = math.cos(angle), math.sin(angle), math.cos(2 * angle), math.sin(2 * angle)
+        terms = tuple([felt[name] for name in self._names])
+        kernels.feel(self._history, terms, self._unit, self._most)
+        if self._fresh:  # before the first tick the robot is taken to have stood as it stands now
+            self._history[:] = self._history[-1]
+            self._fresh = False

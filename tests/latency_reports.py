@@ -194,6 +194,7 @@ CONTEXT: Mapping[str, Any] = {
     "kernel": "6.1.0",
     "system": "Linux-6.1.0-x86_64",
     "python": "3.11.9",
+    "own_kernels": "compiled",
     "libraries": {"numpy": "2.0.0", "onnxruntime": "1.20.0"},
     "load_average": [0.1, 0.2, 0.3],
     "swap": "none",

@@ -95,6 +95,7 @@ WELL = {
     **said("inspect"),
     **said("verify", "--provider", "cpu"),
     f"{PROBE} fifo 50": Answer(0),
+    f"{PROBE} own": Answer(0, "compiled"),
 }
 LIMITS = "Limit  Soft Limit  Hard Limit  Units\n{}Max realtime priority     {}                   {}      \n"
 
@@ -298,6 +299,8 @@ FAULTS = (
     fault("a NumPy older than the build", "numpy", JETPACK_5, "onnxruntime", *NO_ENGINE, *NO_CUDA,
           answers=broken(OLD_ABI)),
     fault("two wheels of OpenCV", "opencv", LAPTOP, packages={"opencv-python-headless": "4.12.0"}),
+    fault("no compiler at the installation", "own kernels", JETPACK_5,
+          answers={f"{PROBE} own": Answer(0, "plain")}),
     fault("a flipped byte in a bundle", "bundles", LAPTOP, answers=said("inspect", answer=FLIPPED)),
     fault("an engine that computes something else", "golden vectors", LAPTOP,
           answers=said("verify", "--provider", "cpu", answer=WRONG)),

@@ -35,6 +35,9 @@ class Wiring:
 
     def bounded(self, values: str, low: np.ndarray, high: np.ndarray) -> str:
         """Values, each within its own bounds."""
+        if np.ptp(low) == np.ptp(high) == 0.0:  # one node for two
+            bounds = (self.constant(bound.flat[0]) for bound in (low, high))
+            return self.add("Clip", values, *bounds)
         return self.add("Min", self.add("Max", values, self.constant(low)), self.constant(high))
 
     def embed(

@@ -17,7 +17,12 @@ class NullActuator:
     """Obeys every contract and moves nothing."""
 
     def __init__(self, robot: Robot) -> None:
+        # all that it ever feels; nobody can write to it
         self._pose = robot.default_pose
+        self._still, self._level = np.zeros_like(self._pose), np.zeros(3)
+        self._down = np.array([0.0, 0.0, -1.0])
+        for numbers in (self._still, self._level, self._down):
+            numbers.flags.writeable = False
         self._clock = Clock()
 
     def attach(self, clock: Clock) -> None:
@@ -25,10 +30,10 @@ class NullActuator:
 
     def read(self) -> RobotState:
         return RobotState(
-            joint_pos=self._pose,  # nobody can write to it
-            joint_vel=np.zeros_like(self._pose),
-            base_ang_vel=np.zeros(3),
-            projected_gravity=np.array([0.0, 0.0, -1.0]),
+            joint_pos=self._pose,
+            joint_vel=self._still,
+            base_ang_vel=self._level,
+            projected_gravity=self._down,
             stamp_ns=self._clock.now_ns(),
         )
 

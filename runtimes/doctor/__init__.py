@@ -27,6 +27,7 @@ CHECKS: dict[str, Callable[..., Finding]] = {
     "onnxruntime": engine.onnxruntime,
     "numpy": engine.numpy,
     "opencv": engine.opencv,
+    "own kernels": engine.own,
     "bundles": engine.bundles,
     "golden vectors": engine.golden,
     "gpu": gpu.gpu,

@@ -11,7 +11,20 @@ from rmedge.runtimes.doctor.finding import Finding, failure, not_here, ok, unkno
 from rmedge.runtimes.doctor.jetson import is_jetson, wheel
 from rmedge.runtimes.doctor.system import Answer, System
 
-__all__ = ["Engine", "bundles", "golden", "last_line", "loaded", "numpy", "onnxruntime", "opencv", "python"]
+__all__ = [
+    *(
+        "Engine",
+        "bundles",
+        "golden",
+        "last_line",
+        "loaded",
+        "numpy",
+        "onnxruntime",
+        "opencv",
+        "own",
+        "python",
+    ),
+]
 
 PROBE = ("python", "-m", "rmedge.runtimes.doctor.probes")
 OLDEST, NEWEST = (3, 8), (3, 13)  # tested
@@ -99,6 +112,21 @@ def onnxruntime(system: System) -> Finding:
     if _number(engine.version) < (1, 16):
         return failure(f"onnxruntime {engine.version}, older than 1.16", _wheel(system))
     return ok(here or f"onnxruntime {engine.version}, no wheel of ours")
+
+
+def own(system: System) -> Finding:
+    """rmedge's own loops over joints, compiled."""
+    answer = system.run(*PROBE, "own")
+    said = last_line(answer.out) if answer else ""
+    if said == "compiled":
+        return ok("compiled")
+    if said == "plain":
+        return warning(
+            "numpy's, which take 40 us longer a tick",
+            "sudo apt install gcc python3-dev && "
+            "pip install --force-reinstall --no-deps --no-binary rmedge rmedge",
+        )
+    return unknown("no answer", "python -m rmedge.runtimes.doctor.probes own")
 
 
 def _wheel(system: System) -> str:

@@ -1,6 +1,6 @@
 """What the doctor tries out in a process of its own, which may hang, crash, or be refused.
 
-``python -m rmedge.runtimes.doctor.probes engine | kernels FILE | library NAME | fifo PRIORITY``
+``python -m rmedge.runtimes.doctor.probes engine | own | kernels FILE | library NAME | fifo PRIORITY``
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import os
 import struct
 import sys
 from typing import Iterator
+
+from rmedge.kernels import COMPILED
 
 __all__ = ["main"]
 
@@ -26,6 +28,8 @@ def main(what: str, *about: str) -> int:
     """Try one thing and print what came of it."""
     if what == "engine":
         print(json.dumps(engine()))
+    elif what == "own":
+        print("compiled" if COMPILED else "plain")
     elif what == "kernels":
         print(*sorted(set(kernels(about[0]))))
     elif what == "library":
