@@ -23,7 +23,7 @@ from rmedge.runtimes.features import Features
 from rmedge.runtimes.painter import Capsule, View, paint
 from rmedge.runtimes.scenery import Room
 
-__all__ = ["IMAGE", "VIEWS", "Take", "features_of", "film", "streams"]
+__all__ = ["IMAGE", "VIEWS", "Rehearsal", "Take", "features_of", "film", "rehearse", "streams"]
 
 FRAMES = 24
 PIXELS = 160  # painted at this size, as the encoder sees it
@@ -39,6 +39,9 @@ IMAGE = ImageSpec(
 VIEWS = ("third-person", "egocentric", "nobody")
 SHARES = (0.66, 0.28, 0.06)
 HELD_OUT_SEEDS = 1 << 40  # apart from every seed that is trained on
+Shapes = list[list[Capsule]]  # frame by frame
+Light = tuple[float, float, float]
+Moves = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,36 @@ class Take:
         return [cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR) for picture in self.pictures]
 
 
+@dataclass(frozen=True)
+class Rehearsal:
+    """A clip that nobody painted: where an actor's limbs would be in the pictures, and what he does."""
+
+    act: Act
+    facing: np.ndarray  # as a `Take` has it
+    body: np.ndarray
+    squeeze: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """What an actor does, and where he goes."""
+
+    act: Act
+    actor: Actor
+    path: Path
+    pose: Pose
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Who is seen from where; nothing is painted yet."""
+
+    views: list[View]  # T
+    cast: list[Callable[[], Shapes]]  # everybody's body, or what there is of it
+    facing: np.ndarray  # (T, 2) see `Take`
+    body: np.ndarray  # (T, LANDMARKS, 2) see `Take`; before bars move it
+
+
 def film(
     seed: int,
     repertoire: Repertoire,
@@ -79,52 +112,102 @@ def film(
         script: what is done instead of what would be drawn: seconds, velocity (3,), gesture.
         place: where it is filmed; drawn when None.
     """
-    rng = np.random.default_rng(seed + HELD_OUT_SEEDS if held_out else seed)
+    rng = _chance(seed, held_out)
     view = str(rng.choice(VIEWS, p=SHARES)) if view is None else view
     frames = round(seconds * FRAME_HZ)
     if script is not None:
         act = repertoire.script([(round(s * FRAME_HZ), v, g) for s, v, g in script])
     else:
         act = repertoire.draw(rng, frames, steady, view == "egocentric")
+    part = _part(rng, repertoire, act, steady)
+    place = place or somewhere(rng, repertoire, held_out)
+    if view == "egocentric":
+        scene = _lived(rng, part)
+        if rng.random() < 0.5:
+            place = _at_home(rng, place, part.path)
+    elif view == "third-person":
+        scene = _watched(rng, part)
+    else:
+        scene = _empty(rng, part)
+    light, develops, moved = _camera(rng)
+    pictures = _paint(light, develops, place.draw, scene)
+    return Take(
+        pictures, FRAME_HZ, view, act, scene.facing, moved(scene.body).astype(np.float32),
+        _aspect(scene), _squeeze(scene, moved),
+    )  # fmt: skip
+
+
+def rehearse(seed: int, repertoire: Repertoire, seconds: float = FRAMES / FRAME_HZ) -> Rehearsal:
+    """What `film` would film from outside in a given place, many times as fast."""
+    rng = _chance(seed, False)
+    part = _part(rng, repertoire, repertoire.draw(rng, round(seconds * FRAME_HZ)))
+    scene = _watched(rng, part)
+    _, _, moved = _camera(rng)
+    return Rehearsal(part.act, scene.facing, moved(scene.body).astype(np.float32), _squeeze(scene, moved))
+
+
+def _chance(seed: int, held_out: bool) -> np.random.Generator:
+    return np.random.default_rng(seed + HELD_OUT_SEEDS if held_out else seed)
+
+
+def _part(rng: np.random.Generator, repertoire: Repertoire, act: Act, steady: bool = False) -> Part:
     actor = Actor.random(rng)
     # playback: some videos are slow motion, which a gait shows and what is meant does not depend on
     slow = rng.uniform(0.35, 0.9) if rng.random() < (0.12 if not steady else 0.0) else 1.0
     period_s = slow / FRAME_HZ
     path = Path.along(act.velocity, period_s, rng.uniform(-math.pi, math.pi))
-    pose = _pose(rng, repertoire, actor, act, period_s)
-    place = place or somewhere(rng, repertoire, held_out)
-    facing = np.zeros((len(act.velocity), 2), np.float32)
-    body = np.full((len(act.velocity), LANDMARKS, 2), np.nan, np.float32)
-    shapes: list[list[Capsule]] = [[] for _ in range(len(act.velocity))]
-    if view == "egocentric":
-        views = egocentric(rng, actor, path, pose.hip, pose.lean, PIXELS)
-        if rng.random() < 0.25:
-            shapes = actor.shapes(path, pose, limbs_only=True)
-        if rng.random() < 0.3:
-            shapes = _together(shapes, _bystander(rng, path, near=2.5))
-        if rng.random() < 0.5:
-            place = _at_home(rng, place, path)
-    elif view == "third-person":
-        if rng.random() < 0.1:  # on a treadmill: the legs go, the ground does not
-            path = Path(np.zeros_like(path.position), path.heading, path.velocity)
-        views, shapes = third_person(rng, actor, path, PIXELS), actor.shapes(path, pose)
-        ahead = np.array([np.arctan2(v.rotation[1, 2], v.rotation[0, 2]) for v in views])
-        facing = np.stack([np.cos(path.heading - ahead), np.sin(path.heading - ahead)], 1).astype(np.float32)
-        body = _seen(actor.landmarks(path, pose), views)
-        if rng.random() < 0.25:  # others, farther away
-            for _ in range(rng.integers(1, 4)):
-                shapes = _together(shapes, _behind(rng, path, views[0]))
-    else:
-        still = Path(np.zeros_like(path.position), np.zeros(len(shapes)), np.zeros_like(path.velocity))
-        views = third_person(rng, actor, still, PIXELS, "static")[:1] * len(shapes)
-        if rng.random() < 0.3:
-            shapes = _thing(rng, len(shapes))
-    pictures, moved = _paint(rng, place.draw, views, shapes)
-    aspect = views[0].focal[1] / views[0].focal[0]
+    return Part(act, actor, path, _pose(rng, repertoire, actor, act, period_s))
+
+
+def _lived(rng: np.random.Generator, part: Part) -> Scene:
+    """Through the actor's own eyes."""
+    actor, path, pose = part.actor, part.path, part.pose
+    cast: list[Callable[[], Shapes]] = []
+    views = egocentric(rng, actor, path, pose.hip, pose.lean, PIXELS)
+    if rng.random() < 0.25:
+        cast.append(lambda: actor.shapes(path, pose, limbs_only=True))
+    if rng.random() < 0.3:
+        cast.append(_bystander(rng, path, near=2.5))
+    return Scene(views, cast, *_unseen(len(views)))
+
+
+def _watched(rng: np.random.Generator, part: Part) -> Scene:
+    """From outside."""
+    actor, path, pose = part.actor, part.path, part.pose
+    if rng.random() < 0.1:  # on a treadmill: the legs go, the ground does not
+        path = Path(np.zeros_like(path.position), path.heading, path.velocity)
+    views = third_person(rng, actor, path, PIXELS)
+    cast = [lambda: actor.shapes(path, pose)]
+    ahead = np.array([np.arctan2(v.rotation[1, 2], v.rotation[0, 2]) for v in views])
+    facing = np.stack([np.cos(path.heading - ahead), np.sin(path.heading - ahead)], 1).astype(np.float32)
+    body = _seen(actor.landmarks(path, pose), views)
+    if rng.random() < 0.25:  # others, farther away
+        for _ in range(rng.integers(1, 4)):
+            cast.append(_behind(rng, path, views[0]))
+    return Scene(views, cast, facing, body)
+
+
+def _empty(rng: np.random.Generator, part: Part) -> Scene:
+    """Where nobody is."""
+    path, frames = part.path, len(part.act.velocity)
+    still = Path(np.zeros_like(path.position), np.zeros(frames), np.zeros_like(path.velocity))
+    views = third_person(rng, part.actor, still, PIXELS, "static")[:1] * frames
+    cast = [_thing(rng, frames)] if rng.random() < 0.3 else []
+    return Scene(views, cast, *_unseen(frames))
+
+
+def _unseen(frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """The facing and the body of whoever is not seen."""
+    return np.zeros((frames, 2), np.float32), np.full((frames, LANDMARKS, 2), np.nan, np.float32)
+
+
+def _aspect(scene: Scene) -> float:
+    return scene.views[0].focal[1] / scene.views[0].focal[0]
+
+
+def _squeeze(scene: Scene, moved: Moves) -> float:
     wide, high = moved(np.ones(2)) - moved(np.zeros(2))
-    return Take(
-        pictures, FRAME_HZ, view, act, facing, moved(body).astype(np.float32), aspect, wide / high / aspect
-    )
+    return wide / high / _aspect(scene)
 
 
 def somewhere(rng: np.random.Generator, repertoire: Repertoire, held_out: bool) -> Room:
@@ -158,18 +241,14 @@ def _seen(points: np.ndarray, views: list[View]) -> np.ndarray:
     return seen
 
 
-def _together(one: list[list[Capsule]], other: list[list[Capsule]]) -> list[list[Capsule]]:
-    return [a + b for a, b in zip(one, other, strict=True)]
-
-
-def _bystander(rng: np.random.Generator, path: Path, near: float) -> list[list[Capsule]]:
+def _bystander(rng: np.random.Generator, path: Path, near: float) -> Callable[[], Shapes]:
     """Somebody else in an egocentric picture, standing or walking across."""
     angle = path.heading[0] + rng.uniform(-0.6, 0.6)
     start = path.position[0] + rng.uniform(near, 6.0) * np.array([math.cos(angle), math.sin(angle)])
     return _somebody(rng, start, len(path.heading))
 
 
-def _behind(rng: np.random.Generator, path: Path, view: View) -> list[list[Capsule]]:
+def _behind(rng: np.random.Generator, path: Path, view: View) -> Callable[[], Shapes]:
     """Somebody farther from the camera than the actor."""
     away = path.position[0] - view.eye[:2]
     far = rng.uniform(1.5, 2.6) * np.linalg.norm(away)
@@ -179,41 +258,47 @@ def _behind(rng: np.random.Generator, path: Path, view: View) -> list[list[Capsu
     )
 
 
-def _somebody(rng: np.random.Generator, start: np.ndarray, frames: int) -> list[list[Capsule]]:
+def _somebody(rng: np.random.Generator, start: np.ndarray, frames: int) -> Callable[[], Shapes]:
     actor = Actor.random(rng)
     velocity = np.tile([rng.choice([0.0, rng.uniform(0.5, 1.3)]), 0.0, 0.0], (frames, 1))
     other = Path.along(velocity, 1 / FRAME_HZ, rng.uniform(-math.pi, math.pi))
     other = Path(other.position + start, other.heading, velocity)
-    return actor.shapes(other, human_gait(rng, actor, velocity, 1 / FRAME_HZ))
+    pose = human_gait(rng, actor, velocity, 1 / FRAME_HZ)
+    return lambda: actor.shapes(other, pose)
 
 
-def _thing(rng: np.random.Generator, frames: int) -> list[list[Capsule]]:
+def _thing(rng: np.random.Generator, frames: int) -> Callable[[], Shapes]:
     """A ball or a box that rolls through a room where nobody is."""
     start, velocity = rng.uniform(-2, 2, 2), rng.uniform(-1, 1, 2)
     radius, colour = rng.uniform(0.08, 0.35), tuple(int(c) for c in rng.integers(10, 245, 3))
     places = [np.array([*(start + velocity * n / FRAME_HZ), radius]) for n in range(frames)]
-    return [[Capsule(place, place, radius, radius, colour)] for place in places]  # type: ignore[arg-type]
+    return lambda: [[Capsule(place, place, radius, radius, colour)] for place in places]  # type: ignore[arg-type]
+
+
+def _camera(rng: np.random.Generator) -> tuple[Light, Callable[[np.ndarray], np.ndarray], Moves]:
+    """The light, what develops a picture, and where bars move its points: see `develop`."""
+    angle = rng.uniform(-math.pi, math.pi)
+    return (0.6 * math.cos(angle), 0.6 * math.sin(angle), 0.8), *develop(rng)
 
 
 def _paint(
-    rng: np.random.Generator,
+    light: Light,
+    develops: Callable[[np.ndarray], np.ndarray],
     behind: Callable[[View], np.ndarray],
-    views: list[View],
-    shapes: list[list[Capsule]],
-) -> tuple[list[np.ndarray], Callable[[np.ndarray], np.ndarray]]:
-    angle = rng.uniform(-math.pi, math.pi)
-    light = (0.6 * math.cos(angle), 0.6 * math.sin(angle), 0.8)
-    develops, moved = develop(rng)
+    scene: Scene,
+) -> list[np.ndarray]:
+    everybody = [shapes() for shapes in scene.cast]
     pictures = []
     still: np.ndarray | None = None  # a camera that does not move sees the same room
-    for number, (view, parts) in enumerate(zip(views, shapes, strict=True)):
-        if still is None or number == 0 or view is not views[number - 1]:
+    for number, view in enumerate(scene.views):
+        if still is None or number == 0 or view is not scene.views[number - 1]:
             still = behind(view)
         picture = still.copy()
+        parts = [part for shapes in everybody for part in shapes[number]]
         if parts:
             paint(picture, view, parts, light, tones=2)
         pictures.append(develops(picture))
-    return pictures, moved
+    return pictures
 
 
 def features_of(take: Take) -> np.ndarray:
