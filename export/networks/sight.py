@@ -15,9 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from rmedge.errors import InputError
 from rmedge.export.networks.eye import FAR, NEAR, Eye
-from rmedge.export.networks.training import train
+from rmedge.export.networks.training import train, trained
 from rmedge.export.world.actor import LANDMARKS
 from rmedge.export.world.clips import VIEWS
 from rmedge.export.world.sides import mirrored
@@ -37,6 +36,7 @@ FLOW_STEP = 32.0  # flow is kept as int8 steps of 1/32
 TOLERANCE = (0.2, 0.15, 0.25)  # contracts, section 2: success from pixels [m/s, m/s, rad/s]
 THIRD_PERSON, NOBODY = VIEWS.index("third-person"), VIEWS.index("nobody")
 Truth = Mapping[str, torch.Tensor]
+Maps = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # near, far and flow, see `Close`
 
 
 def _convolution(before: int, after: int, size: int, stride: int = 1) -> nn.Sequential:
@@ -88,7 +88,10 @@ class Wide(nn.Module):
 
 
 class Close(nn.Module):
-    """What windows (B, 3, 96, 80) round somebody and their flow (B, 2, 24, 20) show: views (B, CLOSE)."""
+    """What an eye's maps of windows (B, 3, 96, 80) round somebody and their flow show: views (B, CLOSE).
+
+    Near maps (B, 40, 12, 10), far maps (B, 112, 6, 5) and flow (B, 2, 24, 20).
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,8 +103,7 @@ class Close(nn.Module):
         cells = (WINDOW[0] // FAR[1]) * (WINDOW[1] // FAR[1])
         self.outlet = nn.Sequential(nn.Flatten(), nn.Linear(48 * cells, CLOSE), nn.ReLU(), nn.Dropout(0.1))
 
-    def forward(self, window: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-        near, far = self.eye(window)
+    def forward(self, near: torch.Tensor, far: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
         return self.outlet(self.mix(torch.cat([self.near(near), self.far(far), self.motion(flow)], 1)))
 
 
@@ -132,9 +134,13 @@ class Sight(nn.Module):
         return self.wide(near, far, flow)
 
     def look_closely(self, rgb: torch.Tensor, flow: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-        """The close look (B, CLOSE) at a place (B, 4); flow is in heights of whoever is there."""
-        near = window(flow, place, WINDOW_FLOW) / place[:, 2, None, None, None]
-        return self.close(window(rgb, place, WINDOW), near)
+        """The close look (B, CLOSE) at a place (B, 4)."""
+        return self.close(*self.maps(rgb, flow, place))
+
+    def maps(self, rgb: torch.Tensor, flow: torch.Tensor, place: torch.Tensor) -> Maps:
+        """What the close look is made of; flow is in heights of whoever is there."""
+        near, far = self.close.eye(window(rgb, place, WINDOW))
+        return near, far, window(flow, place, WINDOW_FLOW) / place[:, 2, None, None, None]
 
 
 def window(picture: torch.Tensor, place: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -149,9 +155,9 @@ def window(picture: torch.Tensor, place: torch.Tensor, size: tuple[int, int]) ->
 
 
 def extent(place: torch.Tensor) -> torch.Tensor:
-    """(B, 2) width and height [share of the picture] of the window round a place (B, 4)."""
-    high = place[:, 2:3]
-    return torch.cat([high * place[:, 3:4].exp() * (WINDOW[1] / WINDOW[0]), high], 1)
+    """(..., 2) width and height [share of the picture] of the window round a place (..., 4)."""
+    high = place[..., 2:3]
+    return torch.cat([high * place[..., 3:4].exp() * (WINDOW[1] / WINDOW[0]), high], -1)
 
 
 def _sampling(middle: torch.Tensor, length: torch.Tensor, count: int, pixels: int) -> torch.Tensor:
@@ -187,17 +193,19 @@ def fit_sight(
 
     def loss(network: nn.Module, rng: np.random.Generator) -> torch.Tensor:
         assert isinstance(network, Sight)
-        where = next(network.parameters()).device
-        rows = torch.from_numpy(
-            rng.choice(len(stills["label"]), min(batch, len(stills["label"])), replace=False)
-        )
-        true = {name: column[rows] for name, column in stills.items()}
-        if rng.random() < 0.5:
-            true = mirrored(true)
-        true = {name: column.to(where) for name, column in true.items()}
-        return sight_loss(network, true, rng)
+        return sight_loss(network, drawn(stills, batch, rng, next(network.parameters()).device), rng)
 
     return train(model, loss, steps, path, learning_rate, seed=seed, slowly="close.eye", progress=progress)
+
+
+def drawn(stills: Truth, batch: int, rng: np.random.Generator, where: torch.device) -> Truth:
+    """Some of the stills, half of the time in a mirror."""
+    count = len(stills["label"])
+    rows = torch.from_numpy(rng.choice(count, min(batch, count), replace=False))
+    true = {name: column[rows] for name, column in stills.items()}
+    if rng.random() < 0.5:
+        true = mirrored(true)
+    return {name: column.to(where) for name, column in true.items()}
 
 
 def load_sight(path: Path, gestures: int) -> Sight:
@@ -206,11 +214,7 @@ def load_sight(path: Path, gestures: int) -> Sight:
     Raises:
         InputError: there is none.
     """
-    if not path.exists():
-        raise InputError(f"sight: expected one that the recipe has trained, got no {path}")
-    model = Sight(gestures)
-    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["average"])
-    return model.eval()
+    return trained(Sight(gestures), path, "sight")
 
 
 def eight_bits(rgb: torch.Tensor, flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -218,20 +222,41 @@ def eight_bits(rgb: torch.Tensor, flow: torch.Tensor) -> tuple[torch.Tensor, tor
     return (rgb.float() - MIDDLE) / SPREAD, flow.float() / FLOW_STEP
 
 
-def sight_loss(network: Sight, true: Truth, rng: np.random.Generator) -> torch.Tensor:
-    """How far looks are from where somebody is, how he stands there, and what he does."""
+def lit(true: Truth, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Pictures in other light, their flow, and noise (4, B, 4) of which the last two are left to use."""
     rgb, flow = eight_bits(true["rgb"], true["flow"])
     noise = torch.from_numpy(rng.standard_normal((4, len(rgb), 4)).astype(np.float32)).to(rgb.device)
-    rgb = rgb * (1 + 0.15 * noise[0, :, :1, None, None]) + 0.1 * noise[1, :, :1, None, None]
-    view, found, logits = network.look(rgb, flow)
-    found, logits = found.float(), logits.float()
+    return rgb * (1 + 0.15 * noise[0, :, :1, None, None]) + 0.1 * noise[1, :, :1, None, None], flow, noise
+
+
+def whereabouts(true: Truth) -> tuple[torch.Tensor, torch.Tensor]:
+    """The place (B, 4) of whoever is there, and whether (B,) he is."""
     place = place_of(true["body"].float(), true["squeeze"].float())
-    there = ~place.isnan().any(-1) & ((place[:, :2] > 0) & (place[:, :2] < 1)).all(-1)
-    # half of the time he is looked at where the wide look found him, else about where he is
+    return place, ~place.isnan().any(-1) & ((place[:, :2] > 0) & (place[:, :2] < 1)).all(-1)
+
+
+def astray(
+    place: torch.Tensor, there: torch.Tensor, found: torch.Tensor, noise: torch.Tensor
+) -> torch.Tensor:
+    """Where to look closely: half of the time where the wide look found him, else about where he is."""
     height = place[:, 2:3]
     reach = torch.cat([height / 2, height / 2, height, torch.ones_like(height)], 1)
     led = there & (noise[3, :, 0] > 0)
-    looked = torch.where(led[:, None], place + JITTER * reach * noise[2], found.detach())
+    return torch.where(led[:, None], place + JITTER * reach * noise[2], found)
+
+
+def within(body: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """Bodies (..., K, 2) in the windows round places (..., 4): -1/2 .. 1/2, not beyond -1 .. 1."""
+    return ((body - place[..., None, :2]) / extent(place)[..., None, :]).clamp(-1, 1)
+
+
+def sight_loss(network: Sight, true: Truth, rng: np.random.Generator) -> torch.Tensor:
+    """How far looks are from where somebody is, how he stands there, and what he does."""
+    rgb, flow, noise = lit(true, rng)
+    view, found, logits = network.look(rgb, flow)
+    found, logits = found.float(), logits.float()
+    place, there = whereabouts(true)
+    looked = astray(place, there, found.detach(), noise)
     close = network.look_closely(rgb, flow, looked)
     total = _doing_loss(network, torch.cat([view, close, looked], 1), close, true)
     if not there.any():
@@ -241,7 +266,7 @@ def sight_loss(network: Sight, true: Truth, rng: np.random.Generator) -> torch.T
     off = (found - place)[there, :2].abs().mean() / 0.1
     sized = (found[there, 2] / place[there, 2]).log().abs() + (found - place)[there, 3].abs()
     turned = (network.facing(close).float() - true["facing"])[there].square().sum(-1).mean()
-    body = ((true["body"].float() - looked[:, None, :2]) / extent(looked)[:, None])[there].clamp(-1, 1)
+    body = within(true["body"].float(), looked)[there]
     limbs = network.limbs(close).float().unflatten(-1, (LANDMARKS, 2))[there]
     missed = (limbs - body).abs().mean()
     return total + 0.3 * sought + 0.15 * off + 0.3 * sized.mean() + turned + 6 * missed

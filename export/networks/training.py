@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["Loss", "device", "train"]
+from rmedge.errors import InputError
+
+__all__ = ["Loss", "device", "train", "trained"]
 
 M = TypeVar("M", bound=nn.Module)
 Loss = Callable[[nn.Module, np.random.Generator], torch.Tensor]
@@ -91,6 +93,18 @@ def train(
         if done % 20 == 0 or done == steps:
             progress(done / steps)
     return average.cpu().eval()
+
+
+def trained(model: M, path: Path, noun: str) -> M:
+    """The model with the weights that `train` has left there, on the CPU.
+
+    Raises:
+        InputError: there are none.
+    """
+    if not path.exists():
+        raise InputError(f"{noun}: expected one that the recipe has trained, got no {path}")
+    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["average"])
+    return model.eval()
 
 
 def _save(
