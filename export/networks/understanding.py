@@ -1,6 +1,7 @@
 """The streaming encoder: a frame's features and a memory to a motion intent, and how sure it is.
 
-A `Sight` that has learnt to see says what every frame shows, and a memory judges.
+A `Sight` that has learnt to see says what every frame shows, a `Witness` where the limbs are, a `Gait` what
+their motion means, and a memory judges.
 
 The network does not regress the intent: it says how probable each word for motion is, how fast one would
 move in each, and which gesture is made; the composer turns that into a point of the latent space. The
@@ -10,6 +11,7 @@ would be neither. The certainty is the probability of the words that were follow
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,8 +23,11 @@ from torch.nn import functional as F
 from rmedge.export.motions.motion import GAITS
 from rmedge.export.motions.teachers import FAST, STEADY
 from rmedge.export.networks.composer import Composer
+from rmedge.export.networks.gait import BLIND, GAIT, STRETCH, Gait, advance, fresh, misjudged, weights
+from rmedge.export.networks.gait import MEMORY as STRIDES
 from rmedge.export.networks.sight import FLOW, SEEN, TOLERANCE, Sight
 from rmedge.export.networks.training import train
+from rmedge.export.networks.witness import BODY, Witness, tell
 from rmedge.export.world.acts import FAST_FROM, way
 from rmedge.export.world.clips import VIEWS
 from rmedge.export.world.footage import Clips
@@ -30,11 +35,10 @@ from rmedge.labels import LABELS
 
 __all__ = ["STATE", "StreamingEncoder", "calibrate", "constant", "fit", "intents", "score"]
 
-STATE = 256  # size of the encoder's memory
+MEMORY = 256  # numbers that the encoder judges by
+STATE = MEMORY + GAIT  # all that it remembers
 DECISION = 2.0  # how much the likeliest word draws the intent: 0 is the plain mean, large is the word alone
-STRETCH = 20  # frames of a clip that one training step sees
 NOISE = 0.15  # that is added to what is seen, as a share of its spread
-BLIND = 4  # the first frames have seen too little to be asked
 STAND = LABELS.index("stand")
 
 
@@ -45,15 +49,17 @@ class StreamingEncoder(nn.Module):
     middle: torch.Tensor
     spread: torch.Tensor
 
-    def __init__(self, composer: Composer, sight: Sight):
+    def __init__(self, composer: Composer, sight: Sight, witness: Witness, gait: Gait):
         super().__init__()
         self.composer, self.sight = composer.requires_grad_(False), sight.requires_grad_(False)
+        self.witness = witness.requires_grad_(False)
+        self.gait = copy.deepcopy(gait).requires_grad_(True)  # it learns on
         self.drop = nn.Dropout(0.2)
-        self.remember = nn.GRU(SEEN, STATE, batch_first=True)
-        self.judge = nn.Linear(STATE, len(LABELS) + 1)  # the words, and that nobody is there
-        self.pace = nn.Linear(STATE, 3 * len(LABELS))  # the velocity, if it is that word
-        self.gesture = nn.Linear(STATE, composer.gestures)
-        self.face = nn.Linear(STATE, 2)  # which way he faces: asked for in training only
+        self.remember = nn.GRU(SEEN + STRIDES, MEMORY, batch_first=True)
+        self.judge = nn.Linear(MEMORY, len(LABELS) + 1)  # the words, and that nobody is there
+        self.pace = nn.Linear(MEMORY, 3 * len(LABELS))  # the velocity, if it is that word
+        self.gesture = nn.Linear(MEMORY, composer.gestures)
+        self.face = nn.Linear(MEMORY, 2)  # which way he faces: asked for in training only
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("middle", torch.zeros(SEEN))  # of what is seen, and how far it varies
         self.register_buffer("spread", torch.ones(SEEN))
@@ -61,14 +67,23 @@ class StreamingEncoder(nn.Module):
     def train(self, mode: bool = True) -> StreamingEncoder:
         super().train(mode)
         self.sight.eval()
+        self.witness.eval()
         return self
 
-    def memories(self, seen: torch.Tensor) -> torch.Tensor:
-        """What is seen of whole clips (B, T, SEEN) to the state after every frame (B, T, S)."""
-        return self.remember(self.drop((seen - self.middle) / self.spread))[0]
+    def memories(self, told: torch.Tensor, blur: float = 0.0) -> torch.Tensor:
+        """What is told of whole clips (B, T, TOLD) to the memory after every frame (B, T, MEMORY).
+
+        Args:
+            blur: noise that is added to what is seen, as a share of its spread; limbs have errors enough.
+        """
+        seen = (told[..., :SEEN] - self.middle) / self.spread
+        if blur:
+            seen = seen + blur * torch.randn_like(seen)
+        strides = self.gait(told[..., -BODY:])
+        return self.remember(self.drop(torch.cat([seen, strides], -1)))[0]
 
     def conclude(self, memory: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Intent (B, Z), certainty and presence (B, 1) of memories (B, S)."""
+        """Intent (B, Z), certainty and presence (B, 1) of memories (B, MEMORY)."""
         logits = self.judge(memory).float() / self.temperature
         words = logits[:, :-1].softmax(-1)
         drawn = words ** (1 + DECISION)
@@ -89,44 +104,43 @@ class StreamingEncoder(nn.Module):
     def forward(self, features: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, ...]:
         cells = (FLOW, features.shape[-1] // FLOW)  # a mean, which engines are quicker at than at a pool
         flow = features[:, 3:].unflatten(-2, cells).unflatten(-1, cells).mean((-3, -1))
-        seen = (self.sight(features[:, :3], flow) - self.middle) / self.spread
-        input_weight, state_weight, input_bias, state_bias = self.remember.all_weights[0]
-        from_input = F.linear(seen, input_weight, input_bias).chunk(3, -1)
-        from_state = F.linear(state, state_weight, state_bias).chunk(3, -1)
-        reset = torch.sigmoid(from_input[0] + from_state[0])
-        update = torch.sigmoid(from_input[1] + from_state[1])
-        new = torch.tanh(from_input[2] + reset * from_state[2])
-        state = (1 - update) * new + update * state
-        return (*self.conclude(state), state)
+        told = tell(self.sight, self.witness, features[:, :3], flow)
+        memory, gait = state.split([MEMORY, GAIT], -1)
+        gait = self.gait.step(told[:, -BODY:], gait)
+        seen = torch.cat([(told[:, :SEEN] - self.middle) / self.spread, gait[:, :STRIDES]], -1)
+        memory = advance(self.remember, seen, memory)
+        return (*self.conclude(memory), torch.cat([memory, gait], -1))
 
 
 def fit(
-    clips: Clips, composer: Composer, sight: Sight, steps: int, path: Path, batch: int = 192, seed: int = 0,
-    latents: np.ndarray | None = None, learning_rate: float = 2e-3,
+    clips: Clips, composer: Composer, sight: Sight, witness: Witness, gait: Gait, steps: int, path: Path,
+    batch: int = 192, seed: int = 0, latents: np.ndarray | None = None, learning_rate: float = 2e-3,
     progress: Callable[[float], None] = lambda done: None,
 ) -> StreamingEncoder:  # fmt: skip
     """Train on stretches of clips: the word, the pace, the gesture and the intent itself.
+
+    The gait learns on, at a third of the rate; sight and witness stay as they are.
 
     Args:
         latents: (M, T, Z) what a teacher says of the first M clips; the intent is drawn to it as well.
     """
     torch.manual_seed(seed)
-    model = StreamingEncoder(composer, sight)
-    goes, gait = (a.reshape(*clips.label.shape, *a.shape[1:]) for a in way(
+    model = StreamingEncoder(composer, sight, witness, gait)
+    goes, pattern = (a.reshape(*clips.label.shape, *a.shape[1:]) for a in way(
         clips.asked.reshape(-1, 3).copy(), clips.label.ravel()))  # fmt: skip
     columns = {
         "seen": torch.from_numpy(clips.seen),
         "facing": torch.from_numpy(clips.facing),
         "label": torch.from_numpy(clips.label.astype(np.int64)),
         "goes": torch.from_numpy(goes.astype(np.float32)),
-        "gait": torch.from_numpy(gait.astype(np.int64)),
+        "gait": torch.from_numpy(pattern.astype(np.int64)),
         "gesture": torch.from_numpy(clips.gesture.astype(np.int64)),
         "view": torch.from_numpy(clips.view.astype(np.int64))[:, None].expand(clips.label.shape),
-        "fresh": torch.from_numpy(_fresh(clips.label)),
+        "fresh": torch.from_numpy(fresh(clips.label)),
     }
     taught = None if latents is None else torch.from_numpy(latents)
     length = min(STRETCH, clips.label.shape[1])
-    everything = columns["seen"].flatten(0, 1)[:: len(clips.label) // 500 + 1].float()
+    everything = columns["seen"].flatten(0, 1)[:: len(clips.label) // 500 + 1, :SEEN].float()
     model.middle.copy_(everything.mean(0))
     model.spread.copy_(everything.std(0) + 0.01)
 
@@ -138,8 +152,7 @@ def fit(
         )
         first = int(rng.integers(clips.label.shape[1] - length + 1))
         true = {name: c[rows, first : first + length].to(where) for name, c in columns.items()}
-        seen = true.pop("seen").float()
-        memory = network.memories(seen + NOISE * network.spread * torch.randn_like(seen))
+        memory = network.memories(true.pop("seen").float(), NOISE)
         late = {name: value[:, BLIND:].flatten(0, 1) for name, value in true.items()}
         memory = memory[:, BLIND:].flatten(0, 1)
         intent = network.conclude(memory)[0]
@@ -152,13 +165,7 @@ def fit(
                 total = total + 0.5 * (said - told).square().mean()
         return total
 
-    return train(model, loss, steps, path, learning_rate, seed=seed, progress=progress)
-
-
-def _fresh(label: np.ndarray) -> np.ndarray:
-    """(N, T) bool: the frame at which the word (N, T) changes, and the next."""
-    changed = np.diff(label, axis=1, prepend=label[:, :1]) != 0
-    return changed | np.roll(changed, 1, 1) * (np.arange(label.shape[1]) > 0)
+    return train(model, loss, steps, path, learning_rate, seed=seed, slowly="gait", progress=progress)
 
 
 Truth = dict[str, torch.Tensor]
@@ -168,25 +175,20 @@ def _word_loss(
     network: StreamingEncoder, memory: torch.Tensor, intent: torch.Tensor, true: Truth
 ) -> torch.Tensor:
     """How far the memory is from the word, the pace, the gesture, the facing and the intent."""
-    where = memory.device
     nobody = true["view"] == VIEWS.index("nobody")
-    weight = 1 - 0.7 * true["fresh"].float()  # nobody can know at once that something has changed
-    word = torch.where(nobody, len(LABELS), true["label"])
-    named = (F.cross_entropy(network.judge(memory).float(), word, reduction="none") * weight).mean()
-    there = weight * ~nobody / len(weight)
-    pace = network.pace(memory).float().unflatten(-1, (len(LABELS), 3))
-    own = pace[torch.arange(len(pace), device=where), true["label"]]
-    off = (own - true["goes"]) / torch.tensor(TOLERANCE, device=where)
-    paced = (off.abs().mean(-1) * there).sum()
-    seen = there * (true["view"] == VIEWS.index("third-person"))
-    made = F.cross_entropy(network.gesture(memory).float(), true["gesture"], reduction="none")
+    weight = weights(true["fresh"])
+    there = weight * ~nobody
+    wrong = misjudged(
+        network.judge(memory), network.pace(memory), network.gesture(memory),
+        true | {"word": torch.where(nobody, len(LABELS), true["label"])},
+        weight, there, there * (true["view"] == VIEWS.index("third-person")),
+    )  # fmt: skip
     turned = (network.face(memory).float() - true["facing"]).square().sum(-1)
     turned = (turned * (true["facing"].square().sum(-1) > 0)).mean()
     gaits = F.one_hot(true["gait"], len(GAITS)).float()
     gestures = F.one_hot(true["gesture"], network.composer.gestures).float()
     target = network.composer(true["goes"], gaits, gestures)
-    missed = ((intent - target).square().mean(-1) * there).sum()
-    return named + 0.7 * paced + 1.5 * (made * seen).sum() + turned + missed
+    return wrong + turned + ((intent - target).square().mean(-1) * there).mean()
 
 
 @torch.inference_mode()

@@ -17,7 +17,9 @@ from rmedge.errors import InputError, RmedgeError
 from rmedge.export.motions import motion, sentences
 from rmedge.export.motions.troupe import gestures_of
 from rmedge.export.networks import dagger
-from rmedge.export.networks.sight import load_sight
+from rmedge.export.networks.gait import Gait, load_gait
+from rmedge.export.networks.sight import Sight, load_sight
+from rmedge.export.networks.witness import Witness, load_witness
 from rmedge.export.watchers import students
 from rmedge.export.watchers.frames import Frames
 from rmedge.export.watchers.harvest import Film, Harvest, gather
@@ -70,7 +72,7 @@ def compare(asked: argparse.Namespace) -> str:
     folder = asked.work / "watchers"
     repertoire, readout, seed = _means(asked.work)
     # asked for before anything is filmed or trained
-    sight = load_sight(asked.work / "sight.pt", repertoire.composer.gestures) if asked.students else None
+    eyes = _eyes(asked.work, repertoire.composer.gestures) if asked.students else None
     first = seed * 1000 if asked.first_seed is None else asked.first_seed  # as in the recipe
     with Progress() as bar:
         stage = partial(_stage, bar)
@@ -90,9 +92,9 @@ def compare(asked: argparse.Namespace) -> str:
             reader = trained(harvest, objectives, asked.steps, folder, name, seed, stage(name))
             reports[name] = score(TrainedWatcher(eye, reader), test, readout, FRAME_HZ)
             (folder / f"{name}.json").write_text(json.dumps(reports[name], indent=1))
-        if sight is not None:
+        if eyes is not None:
             reports |= students.beside(
-                TrainedWatcher(eye, reader), harvest, test, first, repertoire, sight, readout,
+                TrainedWatcher(eye, reader), harvest, test, first, repertoire, *eyes, readout,
                 asked.students, folder, stage, seed,
             )  # fmt: skip
     return table(reports)
@@ -141,6 +143,15 @@ def _means(work: Path) -> tuple[Repertoire, motion.Readout, int]:
     library = motion.Library(ticks, autoencoder, gestures_of(robot))
     readout = motion.fit_readout(library, effort["readout_steps"], work / "readout.pt", effort["seed"])
     return Repertoire.load(work), readout, effort["seed"]
+
+
+def _eyes(work: Path, gestures: int) -> tuple[Sight, Witness, Gait]:
+    """What the recipe has trained to see, to tell limbs and to read them."""
+    return (
+        load_sight(work / "sight.pt", gestures),
+        load_witness(work / "limbs.pt"),
+        load_gait(work / "gait.pt", gestures),
+    )
 
 
 def _stage(bar: Progress, name: str) -> Callable[[float], None]:

@@ -11,7 +11,9 @@ import torch
 
 from rmedge.export.motions.motion import Readout
 from rmedge.export.networks import understanding
+from rmedge.export.networks.gait import Gait
 from rmedge.export.networks.sight import Sight
+from rmedge.export.networks.witness import Witness
 from rmedge.export.watchers.harvest import Harvest, distil_targets
 from rmedge.export.watchers.reader import TrainedWatcher
 from rmedge.export.watchers.score import Report, judged
@@ -25,11 +27,13 @@ Stage = Callable[[str], Callable[[float], None]]  # by name: how much of it is d
 
 def beside(
     watcher: TrainedWatcher, harvest: Harvest, test: Harvest, first_seed: int, repertoire: Repertoire,
-    sight: Sight, readout: Readout, steps: int, folder: Path, stage: Stage, seed: int = 0,
+    sight: Sight, witness: Witness, gait: Gait, readout: Readout, steps: int, folder: Path, stage: Stage,
+    seed: int = 0,
 ) -> dict[str, Report]:  # fmt: skip
     """What two students come to on the held-out clips of a watcher, scored as it is.
 
-    Both learn from what a trained sight sees of the watcher's training clips, and of these in a mirror. One
+    Both learn from what a trained sight and witness tell of the watcher's training clips, and of these in a
+    mirror, and begin with the gait that rehearsals have taught. One
     is told what the actors did, the other besides what the watcher says of the clips themselves.
 
     Args:
@@ -37,11 +41,12 @@ def beside(
     """
     seeds = range(first_seed, first_seed + len(harvest.tokens))
     pairs = footage.render(
-        repertoire, sight, 2 * len(seeds), folder / "student", first_seed, progress=stage("student's clips")
-    )
+        repertoire, sight, witness, 2 * len(seeds), folder / "student", first_seed,
+        progress=stage("student's clips"),
+    )  # fmt: skip
     own = footage.Clips(**{name: np.concatenate([v[::2], v[1::2]]) for name, v in vars(pairs).items()})
     held_out = footage.render(
-        repertoire, sight, len(test.tokens), folder / "student-held-out", first_seed, True,
+        repertoire, sight, witness, len(test.tokens), folder / "student-held-out", first_seed, True,
         stage("student's held-out clips"),
     )  # fmt: skip
     targets = distil_targets(watcher, seeds, footage.Films(repertoire), harvest)
@@ -51,8 +56,9 @@ def beside(
         told = "" if latents is None else f"-{zlib.crc32(latents.tobytes()):08x}"
         path = folder / f"{name.replace(' ', '-')}{told}-{steps}-of-{len(seeds)}.pt"
         model = understanding.fit(
-            own, repertoire.composer, sight, steps, path, seed=seed, latents=latents, progress=stage(name)
-        )
+            own, repertoire.composer, sight, witness, gait, steps, path, seed=seed, latents=latents,
+            progress=stage(name),
+        )  # fmt: skip
         z = understanding.intents(model, held_out)[0]
         at_tokens = z[np.arange(len(z))[:, None], test.at]
         near = watcher.reader.near(torch.from_numpy(at_tokens)).numpy()

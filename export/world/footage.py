@@ -16,14 +16,15 @@ import torch
 from torch.nn import functional as F
 
 from rmedge.export.networks.sight import FLOW, FLOW_STEP, Sight, eight_bits
+from rmedge.export.networks.witness import Witness, tell
 from rmedge.export.world.acts import Repertoire
-from rmedge.export.world.clips import VIEWS, Take, features_of, film, somewhere
+from rmedge.export.world.clips import VIEWS, Rehearsal, Take, features_of, film, rehearse, somewhere
 from rmedge.export.world.sides import mirrored
 from rmedge.runtimes.features import MIDDLE, SPREAD
 
-__all__ = ["Clips", "Films", "Stills", "render", "snap"]
+__all__ = ["Clips", "Films", "Rehearsals", "Stills", "rehearsals", "render", "snap"]
 
-SHARD = 64  # clips a file
+SHARD, REHEARSED = 64, 1024  # clips a file, and clips that nobody paints
 ROOMS, SHOTS = 64, 8  # a file of stills, and stills a room: a room costs as much to build as ten to paint
 TAKES = 2  # clips a room
 TWO_FRAMES_S = 0.2
@@ -50,9 +51,9 @@ class Stills:
 
 @dataclass(frozen=True)
 class Clips:
-    """What is seen of every frame of clips, by a `Sight` that has learnt to see, and what is true of it."""
+    """What a trained `Sight` and `Witness` tell of every frame of clips, and what is true of it."""
 
-    seen: np.ndarray  # (N, T, SEEN) float16
+    seen: np.ndarray  # (N, T, TOLD) float16
     asked: np.ndarray  # (N, T, 3)
     label: np.ndarray  # (N, T)
     gesture: np.ndarray  # (N, T)
@@ -62,6 +63,18 @@ class Clips:
     def part(self, first: int, last: int | None) -> Clips:
         """Some of them."""
         return Clips(**{name: value[first:last] for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Rehearsals:
+    """Where the limbs of actors would be in clips that are seen from outside, and what they do."""
+
+    body: np.ndarray  # (N, T, LANDMARKS, 2) [share of the picture], nan where the actor is not in it
+    squeeze: np.ndarray  # (N,) see `Take`
+    facing: np.ndarray  # (N, T, 2)
+    asked: np.ndarray  # (N, T, 3)
+    label: np.ndarray  # (N, T)
+    gesture: np.ndarray  # (N, T)
 
 
 class Films:
@@ -103,6 +116,7 @@ def snap(
 def render(
     repertoire: Repertoire,
     sight: Sight,
+    witness: Witness,
     count: int,
     folder: Path,
     seed: int,
@@ -113,10 +127,27 @@ def render(
     films = count if held_out else (count + 1) // 2
     jobs: list[Job] = [
         (_clips, folder / f"clips-{seed + first:07d}.npz",
-         (repertoire, sight, range(seed + first, seed + min(first + SHARD, films)), held_out))
+         (repertoire, sight, witness, range(seed + first, seed + min(first + SHARD, films)), held_out))
         for first in range(0, films, SHARD)
     ]  # fmt: skip
     return Clips(**_made(jobs, progress)).part(0, count)
+
+
+def rehearsals(
+    repertoire: Repertoire,
+    count: int,
+    folder: Path,
+    seed: int,
+    progress: Callable[[float], None] = lambda done: None,
+) -> Rehearsals:
+    """``count`` rehearsals, likewise, in such pairs."""
+    once = (count + 1) // 2
+    jobs: list[Job] = [
+        (_rehearsed, folder / f"rehearsals-{seed + first:07d}.npz",
+         (repertoire, range(seed + first, seed + min(first + REHEARSED, once))))
+        for first in range(0, once, REHEARSED)
+    ]  # fmt: skip
+    return Rehearsals(**{name: value[:count] for name, value in _made(jobs, progress).items()})
 
 
 def _made(jobs: Sequence[Job], progress: Callable[[float], None]) -> dict[str, np.ndarray]:
@@ -144,7 +175,7 @@ def _made(jobs: Sequence[Job], progress: Callable[[float], None]) -> dict[str, n
 
 def _length(path: Path) -> int:
     with np.load(path, allow_pickle=False) as arrays:
-        return len(arrays["view"])
+        return len(arrays["label"])
 
 
 def _make(job: Job) -> None:
@@ -172,7 +203,9 @@ def _stills(repertoire: Repertoire, seeds: range, held_out: bool) -> dict[str, n
     return _stacked(rows)
 
 
-def _clips(repertoire: Repertoire, sight: Sight, seeds: range, held_out: bool) -> dict[str, np.ndarray]:
+def _clips(
+    repertoire: Repertoire, sight: Sight, witness: Witness, seeds: range, held_out: bool
+) -> dict[str, np.ndarray]:
     rows, films = [], Films(repertoire, held_out)
     for seed in seeds:
         take = films(seed)
@@ -180,13 +213,24 @@ def _clips(repertoire: Repertoire, sight: Sight, seeds: range, held_out: bool) -
         given = {name: torch.from_numpy(value) for name, value in once.items()}
         for seen in (given,) if held_out else (given, mirrored(given)):
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):  # 3 % of a number's spread
-                shown = sight(*eight_bits(seen["rgb"], seen["flow"])).float().numpy()
+                shown = tell(sight, witness, *eight_bits(seen["rgb"], seen["flow"])).float().numpy()
             kept = {name: value.numpy() for name, value in seen.items() if name not in ("rgb", "flow")}
             rows.append({"seen": shown.astype(np.float16), **kept, "view": np.int8(VIEWS.index(take.view))})
     return _stacked(rows)
 
 
-def _true(take: Take) -> dict[str, np.ndarray]:
+def _rehearsed(repertoire: Repertoire, seeds: range) -> dict[str, np.ndarray]:
+    rows = []
+    for seed in seeds:
+        one = rehearse(seed, repertoire)
+        true = {"body": torch.from_numpy(one.body), **{n: torch.from_numpy(v) for n, v in _true(one).items()}}
+        for seen in (true, mirrored(true)):
+            kept = {name: value.numpy() for name, value in seen.items()}
+            rows.append({**kept, "label": kept["label"].astype(np.int8), "squeeze": np.float32(one.squeeze)})
+    return _stacked(rows)
+
+
+def _true(take: Take | Rehearsal) -> dict[str, np.ndarray]:
     """Frame by frame."""
     act = take.act
     return {

@@ -1,0 +1,124 @@
+"""Hearsay: how far what is told of a body is from the truth, and the truth of rehearsals told as badly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from rmedge.export.networks.sight import PLACE, Sight, Truth, eight_bits, extent, whereabouts, within
+from rmedge.export.networks.witness import BODY, LIMBS, Witness, tell
+from rmedge.export.world.actor import LANDMARKS, PAIRED
+
+__all__ = ["Hearsay", "measure"]
+
+LASTS = 0.5  # of what is off in a frame, how much still is in the next
+SINGLE = LANDMARKS - 2 * len(PAIRED)  # landmarks that have no sides come first
+HEIGHTS, SQUEEZES = (0.1, 1.6), (-0.9, 0.9)  # that a wide look can name
+
+
+@dataclass(frozen=True)
+class Hearsay:
+    """A line through what is told of a truth, column by column, and all that was off it on stills.
+
+    A pair of limbs is its middle and half of what lies between: a stride shrinks by more than a body does.
+    """
+
+    offset: torch.Tensor  # (BODY,)
+    slope: torch.Tensor  # (BODY,) less than one: in doubt the mean is told
+    rest: torch.Tensor  # (M, BODY) a row a still: what is off together is told together
+
+    def tell(
+        self, body: torch.Tensor, place: torch.Tensor, facing: torch.Tensor, rng: np.random.Generator
+    ) -> torch.Tensor:
+        """Bodies (B, T, K, 2), places (B, T, 4) and facings (B, T, 2) as they would be told (B, T, BODY)."""
+        off = self._off(len(place), place.shape[1], rng)
+        where = torch.cat([torch.zeros_like(place[..., :2]), place[..., 2:3].log(), place[..., 3:]], -1)
+        where = self._line(where, off, slice(0, PLACE))
+        place = torch.cat([
+            place[..., :2] + where[..., :2] * extent(place),
+            where[..., 2:3].exp().clamp(*HEIGHTS), where[..., 3:].clamp(*SQUEEZES),
+        ], -1)  # fmt: skip
+        limbs = _apart(within(body, place)).flatten(-2)
+        limbs = _joined(self._line(limbs, off, slice(PLACE, PLACE + LIMBS)).unflatten(-1, (LANDMARKS, 2)))
+        facing = self._line(facing, off, slice(PLACE + LIMBS, BODY))
+        return torch.cat([place, limbs.flatten(-2), facing], -1)
+
+    def _line(self, true: torch.Tensor, off: torch.Tensor, part: slice) -> torch.Tensor:
+        return self.offset[part] + self.slope[part] * true + off[..., part]
+
+    def _off(self, clips: int, frames: int, rng: np.random.Generator) -> torch.Tensor:
+        """(clips, frames, BODY) of the same spread as on stills, and slower."""
+        rows = self.rest[torch.from_numpy(rng.integers(len(self.rest), size=(frames, clips)))]
+        off = [rows[0]]
+        for row in rows[1:]:
+            off.append(LASTS * off[-1] + math.sqrt(1 - LASTS**2) * row)
+        return torch.stack(off, 1)
+
+    def to(self, where: torch.device) -> Hearsay:
+        """The same on a device."""
+        return Hearsay(**{name: value.to(where) for name, value in vars(self).items()})
+
+
+def measure(
+    stills: Truth, sight: Sight, witness: Witness, path: Path, batch: int = 32,
+    progress: Callable[[float], None] = lambda done: None,
+) -> Hearsay:  # fmt: skip
+    """How sight and witness tell of stills that neither has learnt from; kept in ``path``."""
+    if not path.exists():
+        told, true = [], []
+        for first in range(0, len(stills["label"]), batch):
+            part = {name: column[first : first + batch] for name, column in stills.items()}
+            place, there = whereabouts(part)
+            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):  # as clips are seen
+                said = tell(sight, witness, *eight_bits(part["rgb"], part["flow"])).float()[there, -BODY:]
+            both = _columns(said, part["body"].float()[there], place[there], part["facing"].float()[there])
+            told.append(both[0])
+            true.append(both[1])
+            progress(min(first + batch, len(stills["label"])) / len(stills["label"]))
+        partial = path.with_suffix(".partial.npz")
+        np.savez(partial, **_fitted(torch.cat(told), torch.cat(true)))  # type: ignore[arg-type]
+        partial.replace(path)
+    with np.load(path, allow_pickle=False) as arrays:
+        return Hearsay(**{name: torch.from_numpy(arrays[name]) for name in arrays.files})
+
+
+def _columns(
+    said: torch.Tensor, body: torch.Tensor, place: torch.Tensor, facing: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What is told (N, BODY) and true, a column against a column: places off in windows, limbs apart."""
+    found, limbs, faced = said.split([PLACE, LIMBS, BODY - PLACE - LIMBS], -1)
+    sized, size = (torch.cat([one[:, 2:3].log(), one[:, 3:]], 1) for one in (found, place))
+    missed = (found[:, :2] - place[:, :2]) / extent(place)
+    limbs = _apart(limbs.unflatten(-1, (LANDMARKS, 2))).flatten(1)
+    shown = _apart(within(body, found)).flatten(1)
+    return (
+        torch.cat([missed, sized, limbs, faced], 1),
+        torch.cat([torch.zeros_like(missed), size, shown, facing], 1),
+    )
+
+
+def _fitted(told: torch.Tensor, true: torch.Tensor) -> dict[str, np.ndarray]:
+    middle = true.mean(0)
+    slope = ((true - middle) * told).mean(0) / ((true - middle).square().mean(0) + 1e-6)
+    offset = told.mean(0) - slope * middle
+    found = {"offset": offset, "slope": slope, "rest": told - offset - slope * true}
+    return {name: value.numpy() for name, value in found.items()}
+
+
+def _apart(limbs: torch.Tensor) -> torch.Tensor:
+    """Limbs (..., K, 2) as the single ones, and each pair's middle and half of what lies between."""
+    left, right = limbs[..., SINGLE::2, :], limbs[..., SINGLE + 1 :: 2, :]
+    pairs = torch.stack([(left + right) / 2, (left - right) / 2], -2).flatten(-3, -2)
+    return torch.cat([limbs[..., :SINGLE, :], pairs], -2)
+
+
+def _joined(apart: torch.Tensor) -> torch.Tensor:
+    """Back again."""
+    middle, half = apart[..., SINGLE::2, :], apart[..., SINGLE + 1 :: 2, :]
+    pairs = torch.stack([middle + half, middle - half], -2).flatten(-3, -2)
+    return torch.cat([apart[..., :SINGLE, :], pairs], -2)
