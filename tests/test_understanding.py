@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
+from rmedge.export import graphs
 from rmedge.export.motions import motion
 from rmedge.export.networks import understanding
 from rmedge.export.networks.composer import Composer
@@ -45,6 +47,23 @@ def test_frame_by_frame_is_the_whole_clip():
         for part, expected in zip(said, model.conclude(memory[:, frame]), strict=True):
             torch.testing.assert_close(part, expected, atol=1e-4, rtol=0)
         torch.testing.assert_close(state[:, : understanding.MEMORY], memory[:, frame], atol=1e-4, rtol=0)
+
+
+def test_its_graph_is_the_same_and_knows_no_recurrent_operator():
+    model = encoder()
+    torch.manual_seed(0)
+    model.witness.beside.weight.data.normal_(0, 0.02)  # as after training
+    model.gait.spread.uniform_(0.1, 0.5)
+    inputs = {"features": (1, 5, SIDE, SIDE), "state": (1, understanding.STATE)}
+    outputs = ("intent", "certainty", "presence", "next_state")
+    graph = graphs.export(model, inputs, outputs)
+    features = np.random.default_rng(0).uniform(-0.5, 0.5, (4, 1, 5, SIDE, SIDE)).astype(np.float32)
+    feeds, state = [], np.zeros((1, understanding.STATE), np.float32)
+    for frame in features:
+        feeds.append({"features": frame, "state": state})
+        state = graphs.stream(graph)(frame, state)[1]
+    assert graphs.parity(model, graph, feeds, outputs) < 1e-4
+    assert not {node.op_type for node in onnx.load_from_string(graph).graph.node} & {"GRU", "LSTM", "Loop"}
 
 
 def test_it_stays_small():
