@@ -1,8 +1,8 @@
 """The gait: a memory of limbs, which learns from rehearsals what their motion means.
 
-Pictures cost a hundred times what the limbs in them cost. So what legs do when somebody walks, on a
-treadmill, too, and across a cut, is learnt from many times as many clips as can be painted; the limbs are
-told in them as badly as the witness tells them.
+Pictures cost thirty times what the limbs in them cost, before anything has looked at them. So what legs do
+when somebody walks, on a treadmill, too, and across a cut, is learnt from many times as many clips as can
+be painted; the limbs are told in them as badly as the witness tells them.
 """
 
 from __future__ import annotations
