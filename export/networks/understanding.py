@@ -27,7 +27,7 @@ from rmedge.export.networks.gait import BLIND, GAIT, STRETCH, Gait, advance, fre
 from rmedge.export.networks.gait import MEMORY as STRIDES
 from rmedge.export.networks.sight import FLOW, SEEN, TOLERANCE, Sight
 from rmedge.export.networks.training import train
-from rmedge.export.networks.witness import BODY, Witness, tell
+from rmedge.export.networks.witness import BODY, Witness, testify
 from rmedge.export.world.acts import FAST_FROM, way
 from rmedge.export.world.clips import VIEWS
 from rmedge.export.world.footage import Clips
@@ -104,10 +104,10 @@ class StreamingEncoder(nn.Module):
     def forward(self, features: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, ...]:
         cells = (FLOW, features.shape[-1] // FLOW)  # a mean, which engines are quicker at than at a pool
         flow = features[:, 3:].unflatten(-2, cells).unflatten(-1, cells).mean((-3, -1))
-        told = tell(self.sight, self.witness, features[:, :3], flow)
+        seen, body = testify(self.sight, self.witness, features[:, :3], flow)
         memory, gait = state.split([MEMORY, GAIT], -1)
-        gait = self.gait.step(told[:, -BODY:], gait)
-        seen = torch.cat([(told[:, :SEEN] - self.middle) / self.spread, gait[:, :STRIDES]], -1)
+        gait = self.gait.step(body, gait)
+        seen = torch.cat([(seen - self.middle) / self.spread, gait[:, :STRIDES]], -1)
         memory = advance(self.remember, seen, memory)
         return (*self.conclude(memory), torch.cat([memory, gait], -1))
 

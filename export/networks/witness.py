@@ -33,7 +33,7 @@ from rmedge.export.networks.sight import (
 from rmedge.export.networks.training import device, train, trained
 from rmedge.export.world.actor import LANDMARKS
 
-__all__ = ["BODY", "LIMBS", "TOLD", "Witness", "fit_witness", "load_witness", "tell"]
+__all__ = ["BODY", "LIMBS", "TOLD", "Witness", "fit_witness", "load_witness", "tell", "testify"]
 
 ROWS, COLUMNS = WINDOW[0] // NEAR[1], WINDOW[1] // NEAR[1]
 WIDTH = 64  # channels of the head
@@ -91,11 +91,19 @@ class Witness(nn.Module):
 
 def tell(sight: Sight, witness: Witness, rgb: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     """All that is told of a frame (B, TOLD): what is seen, the limbs, and which way he faces."""
+    seen, body = testify(sight, witness, rgb, flow)
+    return torch.cat([seen, body[:, PLACE:]], 1)
+
+
+def testify(
+    sight: Sight, witness: Witness, rgb: torch.Tensor, flow: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What is seen (B, SEEN) and the body (B, BODY), which rounding must not measure by one scale."""
     view, place, _ = sight.look(rgb, flow)
     maps = sight.maps(rgb, flow, place)
     close = sight.close(*maps)
     limbs = witness(*maps, close).flatten(1)
-    return torch.cat([view, close, place, limbs, sight.facing(close)], 1)
+    return torch.cat([view, close, place], 1), torch.cat([place, limbs, sight.facing(close)], 1)
 
 
 def fit_witness(
