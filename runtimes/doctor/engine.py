@@ -122,7 +122,7 @@ def own(system: System) -> Finding:
         return ok("compiled")
     if said == "plain":
         return warning(
-            "numpy's, which take 40 us longer a tick",
+            "numpy's, which take 55 us longer a tick",
             "sudo apt install gcc python3-dev && "
             "pip install --force-reinstall --no-deps --no-binary rmedge rmedge",
         )
