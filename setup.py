@@ -4,25 +4,25 @@ import os
 
 from setuptools import Extension, setup
 
-try:
+
+def kernels() -> list:
+    """The extension; none where numpy's own loops are asked for, so that a wheel is for every machine."""
+    if os.environ.get("RMEDGE_KERNELS") == "plain":
+        return []
     import numpy
-except ImportError:  # nothing to compile against: numpy's own loops do
-    numpy = None
 
-KERNELS = "rmedge/kernels/compiled.c"
-FLAGS = ["-O3", "-ffp-contract=off"]  # a product and a sum are rounded each, as numpy does
-plain = numpy is None or os.environ.get("RMEDGE_KERNELS") == "plain"  # a wheel for every machine
-
-setup(
-    ext_modules=[]
-    if plain
-    else [
+    return [
         Extension(
             "rmedge.kernels.compiled",
-            [KERNELS],
+            ["rmedge/kernels/compiled.c"],
             include_dirs=[numpy.get_include()],
-            extra_compile_args=FLAGS,
+            extra_compile_args=[
+                "-O3",
+                "-ffp-contract=off",
+            ],  # products and sums are rounded each, as in numpy
             optional=True,
         )
     ]
-)
+
+
+setup(ext_modules=kernels())

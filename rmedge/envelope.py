@@ -9,14 +9,13 @@ import numpy as np
 
 from rmedge import kernels
 from rmedge.jerk import JerkLimit
+from rmedge.kernels.plain import FARTHEST
 from rmedge.specs import JointTarget, RobotState
 
 __all__ = ["LIMITS", "Envelope"]
 
 LIMITS = ("jerk", "rate", "velocity", "torque", "position")  # in this order; who comes later wins
 
-# no joint angle, speed or gain is larger, and no product of two of them overflows
-_MOST = 1e150
 _SOFTEST = 1e-6  # [N m/rad] below it a stiffness can push nobody
 # a longer silence counts as this: the motors held still, and it must not add up to a leap
 _LONGEST_S = 0.02
@@ -78,8 +77,8 @@ class Envelope:
         row["middle"][:] = (self.lower + self.upper) / 2
         row["reach"][:] = (self.upper - self.lower) / 2 * _NEARLY - _HAIR
         row["rate"][:] = self.rate_limit * _NEARLY
-        row["speed"][:] = _MOST if velocity_limit is None else velocity_limit
-        row["jerk"][:] = _MOST if jerk_limit is None else jerk_limit
+        row["speed"][:] = FARTHEST if velocity_limit is None else velocity_limit
+        row["jerk"][:] = FARTHEST if jerk_limit is None else jerk_limit
         self._holds: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
         self._jerk: JerkLimit | None = None
         if jerk_limit is not None:
@@ -136,7 +135,7 @@ class Envelope:
     def _hold(self, target: JointTarget, state: RobotState) -> JointTarget:
         """The command, held to one limit after the other, or what is sent in the place of a refused one."""
         self._take(target, state)
-        sane = np.logical_and.reduce(self._size <= _MOST) & self._gains_sane
+        sane = np.logical_and.reduce(self._size <= FARTHEST) & self._gains_sane
         if np.count_nonzero(sane) < sane.size:
             return self._refuse(target, ~sane)
         safe = self._given[0]
@@ -171,7 +170,7 @@ class Envelope:
         for row, array in enumerate((kp, kd)):
             if array.shape == self.lower.shape:
                 gains[row] = array
-        self._gains_sane = ((gains >= 0.0) & (gains <= _MOST)).all(0)
+        self._gains_sane = ((gains >= 0.0) & (gains <= FARTHEST)).all(0)
         self._all_gains_sane = bool(self._gains_sane.all())
         if self._all_gains_sane:
             self._stiffness = np.maximum(gains[0], _SOFTEST)
@@ -216,7 +215,7 @@ class Envelope:
         if last is not None:
             hold = self._row["sent"]
         else:  # nothing was ever sent: stay where the robot is, or in the middle of what it may do
-            hold = np.where(np.abs(pos) <= _MOST, pos, self._row["middle"])
+            hold = np.where(np.abs(pos) <= FARTHEST, pos, self._row["middle"])
         if self._all_gains_sane:
             kp, kd = target.kp, target.kd
         else:  # the last good gains, or none at all

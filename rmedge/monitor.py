@@ -9,12 +9,10 @@ import numpy as np
 
 from rmedge import kernels
 from rmedge.budgets import Budgets
+from rmedge.kernels.plain import LONGEST, SHORTEST
 from rmedge.specs import RobotState
 
 __all__ = ["Monitor"]
-
-# squared length of projected gravity: float32 rounds by a millionth, a broken attitude by far more
-_SHORTEST, _LONGEST = 0.98, 1.02
 
 
 class Monitor:
@@ -54,7 +52,7 @@ class Monitor:
             if not kernels.finite(numbers):
                 return f"state: expected finite numbers in {name}, got {self._which(~np.isfinite(numbers))}"
         x, y, z = gravity.tolist()
-        if not _SHORTEST <= x * x + y * y + z * z <= _LONGEST:
+        if not SHORTEST <= x * x + y * y + z * z <= LONGEST:
             return f"state: expected a unit vector in projected_gravity, got ({x:.3g}, {y:.3g}, {z:.3g})"
         if -z >= self._upright:
             self._tilted_ns = None

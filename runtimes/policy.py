@@ -85,9 +85,8 @@ class Policy:
         if self._fresh:
             self._start_ns = state.stamp_ns
         felt = {**vars(state), "actions": self._sent}
-        if (
-            "clock" in self._names
-        ):  # by the stamps, so that a call that was late or never came shifts no phase
+        if "clock" in self._names:
+            # by the stamps, so that a call that was late or never came shifts no phase
             angle = self._turning * (state.stamp_ns - self._start_ns)
             felt["clock"] = math.cos(angle), math.sin(angle), math.cos(2 * angle), math.sin(2 * angle)
         terms = tuple([felt[name] for name in self._names])

@@ -6,7 +6,10 @@ from typing import Sequence
 
 import numpy as np
 
-__all__ = ["LIMITS", "between", "constant", "feel", "finite", "parabola", "passes", "plan", "steady"]
+__all__ = [
+    *("FARTHEST", "LIMITS", "LONGEST", "SHORTEST"),
+    *("between", "constant", "feel", "finite", "parabola", "passes", "plan", "steady"),
+]
 
 # The rows of what `passes` holds a command to. First where it should lie, by position, torque, rate and jerk;
 # then how far from there it may; then what these follow from; then the commands that the jerk follows from,
@@ -17,8 +20,9 @@ LIMITS = (
     "lead", "rate", "speed", "jerk",
     "past", "past1", "past2",
 )  # fmt: skip
-_FARTHEST = 1e150  # [rad] no joint is, and no product of two such numbers overflows
-_SHORTEST, _LONGEST = 0.98, 1.02  # squared length of a direction: float32 rounds by a millionth
+FARTHEST = 1e150  # no joint angle, speed or gain is larger, and no product of two of them overflows
+# squared length of gravity's direction: float32 rounds by a millionth, a broken attitude by far more
+SHORTEST, LONGEST = 0.98, 1.02
 
 
 def constant(*arrays: np.ndarray) -> bool:
@@ -48,7 +52,7 @@ def steady(
     x, y, z = projected_gravity.tolist()
     return (
         finite(joint_pos, joint_vel, base_ang_vel)
-        and _SHORTEST <= x * x + y * y + z * z <= _LONGEST
+        and SHORTEST <= x * x + y * y + z * z <= LONGEST
         and -z >= upright
         and np.count_nonzero(np.abs(joint_vel) <= calm) == joint_vel.size
     )
@@ -123,7 +127,7 @@ def passes(
         return False
     # positively: what is not a number is not within
     calm = np.count_nonzero(np.abs(joint_vel) <= speed) == speed.size
-    if not (calm and np.count_nonzero(np.abs(joint_pos) <= _FARTHEST) == speed.size):
+    if not (calm and np.count_nonzero(np.abs(joint_pos) <= FARTHEST) == speed.size):
         return False
     np.multiply(lead, joint_vel, out=coast)
     np.add(coast, joint_pos, out=coast)
