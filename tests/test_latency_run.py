@@ -6,9 +6,10 @@ import json
 import math
 import os
 import re
+import signal
 import time
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import bundles
 import latency_reports
@@ -523,6 +524,15 @@ def test_a_process_that_dies_is_told_with_its_last_words(own_cameras: Path) -> N
         campaign("cameras_of_ours:Deadly", FREE).run()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C reaches us, even where a shell that put us into its background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_reports_what_was_measured(own_cameras: Path) -> None:
     pytest.importorskip("onnxruntime")
     made = campaign("cameras_of_ours:Tired", Rules(rounds=3, min_ticks=60_000, min_seconds=0.0))
