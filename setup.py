@@ -16,10 +16,8 @@ def kernels() -> list:
             "rmedge.kernels.compiled",
             ["rmedge/kernels/compiled.c"],
             include_dirs=[numpy.get_include()],
-            extra_compile_args=[
-                "-O3",
-                "-ffp-contract=off",
-            ],  # products and sums are rounded each, as in numpy
+            # a product and a sum are rounded each, as in numpy
+            extra_compile_args=["-O3", "-ffp-contract=off"],
             optional=True,
         )
     ]

@@ -191,9 +191,7 @@ class Pilot:
         else:
             along = (due_ns - chunk.stamp_ns) / chunk.period_ns
             if along >= len(rows):  # played to its end: hold the last row
-                return rows[-1]
+                return rows[-1].copy()  # what the motors are told is nobody else's to change
             row = int(along)
             before, after, fraction = rows[row - 1], rows[row], along - row
-        if fraction == 0.0:
-            return before
         return kernels.between(before, after, fraction)

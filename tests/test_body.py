@@ -315,6 +315,21 @@ def test_a_policy_whose_every_answer_is_over_when_it_comes_is_followed_all_the_s
     assert body.counts[Count.HOLDS] <= 1  # while the first was under way
 
 
+def test_what_the_motors_were_told_is_no_part_of_the_plan(make):
+    body = make()
+    act, plans = body.pilot.policy.act, []
+
+    def answer(*asked):
+        plans.append(act(*asked) if len(plans) < 3 else None)
+        return plans[-1]
+
+    body.pilot.policy.act = answer
+    told = [target.joint_pos for target in step(body, 300) if target is not None]  # to the plan's end, and on
+    assert len(told) > 60
+    for plan in plans:
+        assert plan is None or not any(np.shares_memory(plan.joint_pos, each) for each in told)
+
+
 def test_what_decays_and_what_is_held_back_is_counted(make, bundle):
     body = make()
     step(body, 100)

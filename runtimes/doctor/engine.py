@@ -12,18 +12,16 @@ from rmedge.runtimes.doctor.jetson import is_jetson, wheel
 from rmedge.runtimes.doctor.system import Answer, System
 
 __all__ = [
-    *(
-        "Engine",
-        "bundles",
-        "golden",
-        "last_line",
-        "loaded",
-        "numpy",
-        "onnxruntime",
-        "opencv",
-        "own",
-        "python",
-    ),
+    "Engine",
+    "bundles",
+    "golden",
+    "last_line",
+    "loaded",
+    "numpy",
+    "onnxruntime",
+    "opencv",
+    "own",
+    "python",
 ]
 
 PROBE = ("python", "-m", "rmedge.runtimes.doctor.probes")
