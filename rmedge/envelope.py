@@ -9,7 +9,6 @@ import numpy as np
 
 from rmedge import kernels
 from rmedge.jerk import JerkLimit
-from rmedge.kernels.plain import FARTHEST
 from rmedge.specs import JointTarget, RobotState
 
 __all__ = ["LIMITS", "Envelope"]
@@ -77,8 +76,8 @@ class Envelope:
         row["middle"][:] = (self.lower + self.upper) / 2
         row["reach"][:] = (self.upper - self.lower) / 2 * _NEARLY - _HAIR
         row["rate"][:] = self.rate_limit * _NEARLY
-        row["speed"][:] = FARTHEST if velocity_limit is None else velocity_limit
-        row["jerk"][:] = FARTHEST if jerk_limit is None else jerk_limit
+        row["speed"][:] = kernels.FARTHEST if velocity_limit is None else velocity_limit
+        row["jerk"][:] = kernels.FARTHEST if jerk_limit is None else jerk_limit
         self._holds: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
         self._jerk: JerkLimit | None = None
         if jerk_limit is not None:
@@ -135,7 +134,7 @@ class Envelope:
     def _hold(self, target: JointTarget, state: RobotState) -> JointTarget:
         """The command, held to one limit after the other, or what is sent in the place of a refused one."""
         self._take(target, state)
-        sane = np.logical_and.reduce(self._size <= FARTHEST) & self._gains_sane
+        sane = np.logical_and.reduce(self._size <= kernels.FARTHEST) & self._gains_sane
         if np.count_nonzero(sane) < sane.size:
             return self._refuse(target, ~sane)
         safe = self._given[0]
@@ -170,7 +169,7 @@ class Envelope:
         for row, array in enumerate((kp, kd)):
             if array.shape == self.lower.shape:
                 gains[row] = array
-        self._gains_sane = ((gains >= 0.0) & (gains <= FARTHEST)).all(0)
+        self._gains_sane = ((gains >= 0.0) & (gains <= kernels.FARTHEST)).all(0)
         self._all_gains_sane = bool(self._gains_sane.all())
         if self._all_gains_sane:
             self._stiffness = np.maximum(gains[0], _SOFTEST)
@@ -215,7 +214,7 @@ class Envelope:
         if last is not None:
             hold = self._row["sent"]
         else:  # nothing was ever sent: stay where the robot is, or in the middle of what it may do
-            hold = np.where(np.abs(pos) <= FARTHEST, pos, self._row["middle"])
+            hold = np.where(np.abs(pos) <= kernels.FARTHEST, pos, self._row["middle"])
         if self._all_gains_sane:
             kp, kd = target.kp, target.kd
         else:  # the last good gains, or none at all

@@ -9,7 +9,6 @@ import numpy as np
 
 from rmedge import kernels
 from rmedge.budgets import Budgets
-from rmedge.kernels.plain import LONGEST, SHORTEST
 from rmedge.specs import RobotState
 
 __all__ = ["Monitor"]
@@ -52,7 +51,7 @@ class Monitor:
             if not kernels.finite(numbers):
                 return f"state: expected finite numbers in {name}, got {self._which(~np.isfinite(numbers))}"
         x, y, z = gravity.tolist()
-        if not SHORTEST <= x * x + y * y + z * z <= LONGEST:
+        if not kernels.SHORTEST <= x * x + y * y + z * z <= kernels.LONGEST:
             return f"state: expected a unit vector in projected_gravity, got ({x:.3g}, {y:.3g}, {z:.3g})"
         if -z >= self._upright:
             self._tilted_ns = None

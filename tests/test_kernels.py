@@ -175,3 +175,11 @@ def test_numpy_can_be_asked_for() -> None:
         env={**os.environ, "RMEDGE_KERNELS": "plain"}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert said.stdout.split() == ["False", "rmedge.kernels.plain"]
+
+
+def test_what_cannot_be_asked_for_is_said() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", "from rmedge import kernels"], env={**os.environ, "RMEDGE_KERNELS": "numpy"},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert said.returncode and "RMEDGE_KERNELS: expected plain" in said.stderr

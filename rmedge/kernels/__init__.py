@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import os
 
-from rmedge.kernels.plain import LIMITS, parabola
+from rmedge.errors import UsageError
+from rmedge.kernels.plain import FARTHEST, LIMITS, LONGEST, SHORTEST, parabola
 
 __all__ = [
     "COMPILED",
+    "FARTHEST",
     "LIMITS",
+    "LONGEST",
+    "SHORTEST",
     "between",
     "constant",
     "feel",
@@ -22,9 +26,12 @@ __all__ = [
     "steady",
 ]
 
+_asked = os.environ.get("RMEDGE_KERNELS", "")
+if _asked not in ("", "plain"):
+    raise UsageError(f"RMEDGE_KERNELS: expected plain, or nothing for what is there, got {_asked!r}")
 try:
-    if os.environ.get("RMEDGE_KERNELS") == "plain":
-        raise ImportError("plain ones were asked for")
+    if _asked == "plain":
+        raise ImportError
     from rmedge.kernels.compiled import between, constant, feel, finite, passes, plan, steady
 except (ImportError, RuntimeError):  # none, or one that was compiled for another numpy
     from rmedge.kernels.plain import between, constant, feel, finite, passes, plan, steady

@@ -253,9 +253,11 @@ static PyObject *kernel_passes(PyObject *self, PyObject *const *args, Py_ssize_t
     Py_RETURN_TRUE;
 }
 
-#define KERNEL(name) {#name, (PyCFunction)(void (*)(void))kernel_##name, METH_FASTCALL, "See rmedge.kernels.plain."}
+#define KERNEL(name) \
+    {#name, (PyCFunction)(void (*)(void))kernel_##name, METH_FASTCALL, "See rmedge.kernels.plain."}
 static PyMethodDef kernels[] = {
-    KERNEL(between), KERNEL(constant), KERNEL(feel), KERNEL(finite), KERNEL(passes), KERNEL(plan), KERNEL(steady), {NULL},
+    KERNEL(between), KERNEL(constant), KERNEL(feel), KERNEL(finite),
+    KERNEL(passes),  KERNEL(plan),     KERNEL(steady), {NULL},
 };
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT, "compiled", "The kernels of rmedge.kernels.plain, in C.", -1, kernels,
