@@ -152,13 +152,6 @@ def test_who_leaves_the_picture_is_told_of_as_he_was():
     assert held[0, :, 0, 0].tolist() == [1, 1, 1, 3] and (held[1] == 0.5).all()
 
 
-def test_the_first_frames_after_a_change_weigh_less():
-    label = np.array([[0, 0, 1, 1, 1, 0]])
-    fresh = gait.fresh(label)
-    assert fresh.tolist() == [[False, False, True, True, False, True]]
-    assert (gait.weights(torch.from_numpy(fresh)) < 0.5).tolist() == fresh.tolist()
-
-
 def test_it_learns_a_little_from_rehearsals(tmp_path):
     rehearsed = footage.rehearsals(practice.repertoire(), 8, tmp_path / "walks", 70)
     assert rehearsed.label.shape == (8, clips.FRAMES)

@@ -9,7 +9,7 @@ import torch
 
 from rmedge.export import graphs
 from rmedge.export.motions import motion
-from rmedge.export.networks import understanding
+from rmedge.export.networks import judgement, understanding
 from rmedge.export.networks.composer import Composer
 from rmedge.export.networks.gait import Gait
 from rmedge.export.networks.sight import FLOW, SEEN, Sight
@@ -156,6 +156,13 @@ def test_a_boaster_is_cooled_until_its_probabilities_are_right():
     found = understanding.calibrate(model, data)
     assert found["error_before"] == pytest.approx(0.2, abs=0.01)
     assert found["temperature"] > 1.5 and found["error_after"] < 0.1
+
+
+def test_the_first_frames_after_a_change_weigh_less():
+    label = np.array([[0, 0, 1, 1, 1, 0]])
+    fresh = judgement.fresh(label)
+    assert fresh.tolist() == [[False, False, True, True, False, True]]
+    assert (judgement.weights(torch.from_numpy(fresh)) < 0.5).tolist() == fresh.tolist()
 
 
 def test_it_learns_a_little_and_is_drawn_to_a_teachers_latents(tmp_path):

@@ -16,7 +16,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from rmedge.export.networks.hearsay import Hearsay
-from rmedge.export.networks.sight import PLACE, TOLERANCE, extent, place_of
+from rmedge.export.networks.judgement import BLIND, STRETCH, fresh, misjudged, weights
+from rmedge.export.networks.sight import PLACE, extent, place_of
 from rmedge.export.networks.training import device, train, trained
 from rmedge.export.networks.witness import BODY, LIMBS
 from rmedge.export.world.actor import LANDMARKS
@@ -24,11 +25,9 @@ from rmedge.export.world.acts import way
 from rmedge.export.world.footage import Rehearsals
 from rmedge.labels import LABELS
 
-__all__ = ["BLIND", "GAIT", "STRETCH", "Gait", "advance", "fit_gait", "fresh", "load_gait", "misjudged"]
+__all__ = ["GAIT", "MEMORY", "Gait", "advance", "fit_gait", "load_gait"]
 
 MEMORY = 192
-STRETCH = 20  # frames of a clip that one training step sees
-BLIND = 4  # the first frames have seen too little to be asked
 HIPS = 2  # the landmark that others are seen from
 SPOT = 2
 ROW = LIMBS - 2 + 2 + 2 + SPOT  # limbs from the hips, facing, size, and the hips' spot in the picture
@@ -170,30 +169,3 @@ def _held(body: np.ndarray) -> np.ndarray:
     last = np.maximum.accumulate(np.where(known, np.arange(body.shape[1]), -1), 1)
     last = np.where(last < 0, known.argmax(1)[:, None], last)
     return np.nan_to_num(np.take_along_axis(body, last[..., None, None], 1), nan=0.5)
-
-
-def fresh(label: np.ndarray) -> np.ndarray:
-    """(N, T) bool: the frame at which the word (N, T) changes, and the next."""
-    changed = np.diff(label, axis=1, prepend=label[:, :1]) != 0
-    return changed | np.roll(changed, 1, 1) * (np.arange(label.shape[1]) > 0)
-
-
-def weights(fresh: torch.Tensor) -> torch.Tensor:
-    """(N,) of frames (N,) bool that are fresh: nobody can know at once that something has changed."""
-    return 1 - 0.7 * fresh.float()
-
-
-def misjudged(
-    judged: torch.Tensor, pace: torch.Tensor, gesture: torch.Tensor, true: dict[str, torch.Tensor],
-    weight: torch.Tensor, there: torch.Tensor, shown: torch.Tensor,
-) -> torch.Tensor:  # fmt: skip
-    """How far logits of words (N, W), paces by word (N, 3 L) and logits of gestures (N, G) are off.
-
-    Args:
-        weight, there, shown: (N,) what a frame counts for its word, its pace and its gesture.
-    """
-    named = F.cross_entropy(judged.float(), true["word"], reduction="none") * weight
-    own = pace.float().unflatten(-1, (len(LABELS), 3))[torch.arange(len(pace)), true["label"]]
-    off = (own - true["goes"]) / torch.tensor(TOLERANCE, device=pace.device)
-    made = F.cross_entropy(gesture.float(), true["gesture"], reduction="none") * shown
-    return (named + 0.7 * off.abs().mean(-1) * there + 1.5 * made).mean()

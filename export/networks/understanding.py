@@ -23,8 +23,9 @@ from torch.nn import functional as F
 from rmedge.export.motions.motion import GAITS
 from rmedge.export.motions.teachers import FAST, STEADY
 from rmedge.export.networks.composer import Composer
-from rmedge.export.networks.gait import BLIND, GAIT, STRETCH, Gait, advance, fresh, misjudged, weights
+from rmedge.export.networks.gait import GAIT, Gait, advance
 from rmedge.export.networks.gait import MEMORY as STRIDES
+from rmedge.export.networks.judgement import BLIND, STRETCH, fresh, misjudged, weights
 from rmedge.export.networks.sight import FLOW, SEEN, TOLERANCE, Sight
 from rmedge.export.networks.training import train
 from rmedge.export.networks.witness import BODY, Witness, testify
