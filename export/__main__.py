@@ -16,11 +16,22 @@ EXAMPLES = """examples:
   python -m rmedge.export g1-mirror --out build/         the shipped bundle, over an hour on two cores
   python -m rmedge.export t1-mirror --out build-t1/      the same for the Booster T1
   python -m rmedge.export g1-mirror --out tmp/ --quick   all of it, small, in under five minutes
+  python -m rmedge.export refit g1-mirror --out build/   other eyes for a bundle that walks already
   python -m rmedge.export g1-mirror --out build/ --weigh cpu-x86    its graphs in every format, nothing packed
   python -m rmedge.export sample walk.mp4                the demo's sample clip
   rmedge export mine.yaml --page mine.html               any encoder or policy: see docs/export.md
   python -m rmedge.export embed g1-mirror --out c/       graphs and a C header for a program without Python
 """
+
+
+def _add_work(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for bundle and work; resumes what is there"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="everything, small: a test of the recipe, no robot's bundle"
+    )
+    parser.add_argument("--seed", type=int, default=None)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,18 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{robot}-mirror", help=f"train, export, quantise and seal the {robot}'s bundle"
         )
         mirror.set_defaults(robot=robot)
-        mirror.add_argument(
-            "--out", type=Path, required=True, help="folder for bundle and work; resumes what is there"
-        )
-        mirror.add_argument(
-            "--quick", action="store_true", help="everything, small: a test of the recipe, no robot's bundle"
-        )
-        mirror.add_argument("--seed", type=int, default=None)
+        _add_work(mirror)
         mirror.add_argument(
             "--weigh",
             metavar="TARGET",
             help="pack nothing: every format of a target, in OUT/trials-TARGET.json",
         )
+    refit = verbs.add_parser("refit", help="train other eyes for a mirror; its policy stays to the byte")
+    refit.add_argument("bundle", help="a shipped name, a directory or a .rmedge file")
+    _add_work(refit)
     sample = verbs.add_parser("sample", help="paint the demo's sample clip")
     sample.add_argument("path", type=Path)
     embed = verbs.add_parser("embed", help="graphs and a C header for a program without Python")
@@ -80,7 +88,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             effort = recipe.QUICK if asked.quick else None
             seed = recipe.SEED if asked.seed is None else asked.seed
-            if asked.weigh is None:
+            if asked.verb == "refit":
+                print(f"bundle: {recipe.refit(Bundle.load(asked.bundle), asked.out, effort, seed)}")
+            elif asked.weigh is None:
                 print(f"bundle: {recipe.make(asked.robot, asked.out, effort, seed)}")
             else:
                 rows = recipe.weigh(asked.robot, asked.out, asked.weigh, effort, seed)

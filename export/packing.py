@@ -11,6 +11,8 @@ import numpy as np
 import torch
 
 from rmedge import bundle as bundles
+from rmedge import document
+from rmedge.bundle import Bundle
 from rmedge.export import graphs
 from rmedge.export.graphs import precision, proof, search
 from rmedge.export.motions import motion, teachers
@@ -21,15 +23,25 @@ from rmedge.export.networks.denoiser import CHUNK, HISTORY, Chunks, OneStep, Sam
 from rmedge.export.networks.sight import FLOW_STEP
 from rmedge.export.world import clips as clip_maker
 from rmedge.export.world.acts import FRAME_HZ
+from rmedge.fields import MANIFEST
 from rmedge.labels import LABELS, label_of
 from rmedge.robots import Robot
 
-__all__ = ["Parts", "pack"]
+__all__ = ["Eyes", "Parts", "pack", "refit"]
 
 # of the budget that the search may use: on clips that are longer, or of others, more goes wrong than on the
 # ten that it asks. At all of it, .991 on those came to .990 on 600 others, and a point less in success
 CAUTION = 0.2
 GOLDEN = 3  # cases that prove the encoder: a picture is the better part of a bundle's golden vectors
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """A trained encoder, before it is exported."""
+
+    encoder: understanding.StreamingEncoder
+    streams: np.ndarray  # (N, T, 5, h, w) held-out clips to calibrate it on and to prove it
+    score: dict[str, Any]  # on other clips
 
 
 @dataclass(frozen=True)
@@ -40,10 +52,8 @@ class Parts:
     library: motion.Library
     readout: motion.Readout
     policies: Mapping[str, Sampler]  # the first is the one that ships, the others are its variants
-    encoder: understanding.StreamingEncoder
     practice: Chunks  # control ticks to calibrate and to prove on
-    streams: np.ndarray  # (N, T, 5, h, w) held-out clips to calibrate the encoder on and to prove it
-    encoder_score: dict[str, Any]
+    eyes: Eyes
 
 
 @dataclass(frozen=True)
@@ -69,11 +79,11 @@ def pack(parts: Parts, out: Path, name: str, seed: int, provenance: dict[str, An
     Every variant of the policy becomes a bundle of its own, ``variants/NAME``, in float32; so does the
     float32 policy of what ships, whose weights are INT8.
     """
-    encoder, cosine = _encoder(parts)
+    encoder, cosine = _encoder(parts.eyes)
     readout = _readout(parts)
     quality = {
         "int8_intent_cosine": cosine,
-        "held_out_clips": parts.encoder_score,
+        "held_out_clips": parts.eyes.score,
         "parity_max_abs_error": {"encoder": encoder.parity, "readout": readout.parity},
     }
 
@@ -92,10 +102,37 @@ def pack(parts: Parts, out: Path, name: str, seed: int, provenance: dict[str, An
     return seal(out / name, first[1], True)
 
 
+def refit(base: Bundle, eyes: Eyes, folder: Path, provenance: dict[str, Any]) -> Path:
+    """A mirror with other eyes, sealed in ``folder``; its policy and its words stay to the byte."""
+    encoder, cosine = _encoder(eyes)
+    says = document.parse(base.files[MANIFEST], MANIFEST)
+    del says["files"]  # sealing finds them anew
+    quality = {key: value for key, value in says["quality"].items() if key != "notes"}  # on the old eyes
+    parity = quality.get("parity_max_abs_error")
+    says["name"] = folder.name
+    says["encoder"] = _encoder_says(encoder)
+    says["intent"].pop("taught", None)  # points of their memory
+    says["quality"] = {
+        **quality,
+        "int8_intent_cosine": cosine,
+        "held_out_clips": eyes.score,
+        "parity_max_abs_error": {**(parity if isinstance(parity, dict) else {}), "encoder": encoder.parity},
+    }
+    says["provenance"] = provenance
+    kept = base.golden()
+    _write(
+        folder,
+        {"encoder": encoder.onnx, **{name: base.graph(name) for name in ("policy", "readout")}},
+        {"encoder": _golden(encoder), **{name: kept[name] for name in ("policy", "readout")}},
+        says,
+    )
+    return folder
+
+
 Plain = tuple[bytes, graphs.Shapes, graphs.Shapes]  # a float32 graph, its inputs and its outputs
 
 
-def plain_encoder(parts: Parts) -> Plain:
+def plain_encoder(encoder: understanding.StreamingEncoder) -> Plain:
     """The streaming encoder in float32."""
     image = clip_maker.IMAGE
     shape = (1, image.channels, image.feature_height, image.feature_width)
@@ -104,7 +141,7 @@ def plain_encoder(parts: Parts) -> Plain:
         "intent": (1, motion.Z), "certainty": (1, 1), "presence": (1, 1),
         "next_state": (1, understanding.STATE),
     }  # fmt: skip
-    return graphs.export(parts.encoder, inputs, outputs), inputs, outputs
+    return graphs.export(encoder, inputs, outputs), inputs, outputs
 
 
 def plain_policy(parts: Parts, sampler: Sampler) -> Plain:
@@ -117,21 +154,21 @@ def plain_policy(parts: Parts, sampler: Sampler) -> Plain:
     return graphs.export(network, inputs, outputs), inputs, outputs
 
 
-def _encoder(parts: Parts) -> tuple[Graph, dict[str, float]]:
+def _encoder(eyes: Eyes) -> tuple[Graph, dict[str, float]]:
     """The streaming encoder in INT8, and how near its intent is to the float32 one's.
 
     A fifth of the clips calibrates, the next says which layers must stay in float, the others judge.
     """
-    precise, inputs, outputs = plain_encoder(parts)
-    fifth = len(parts.streams) // 5
-    stream = encoder_feeds(precise, parts.streams[: 2 * fifth])
-    parity = graphs.parity(parts.encoder, precise, stream[:200], outputs)
+    precise, inputs, outputs = plain_encoder(eyes.encoder)
+    fifth = len(eyes.streams) // 5
+    stream = encoder_feeds(precise, eyes.streams[: 2 * fifth])
+    parity = graphs.parity(eyes.encoder, precise, stream[:200], outputs)
     calibration, others = stream[: len(stream) // 2], stream[len(stream) // 2 :]
     error = proof.error_of_intents(
-        precise, list(parts.streams[fifth : 2 * fifth].astype(np.float32)), understanding.STATE
+        precise, list(eyes.streams[fifth : 2 * fifth].astype(np.float32)), understanding.STATE
     )
     mixed = search.mixed(precise, calibration, error, CAUTION * proof.BUDGETS["encoder"])
-    cosine = intent_cosine(precise, mixed.onnx, parts.streams[2 * fifth :])
+    cosine = intent_cosine(precise, mixed.onnx, eyes.streams[2 * fifth :])
     shown = [_rounded(feed) for feed in others[5 :: len(others) // GOLDEN]]
     return Graph(mixed.onnx, inputs, outputs, shown, parity), cosine
 
@@ -170,17 +207,10 @@ def _seal(
     teacher = teachers.Teacher(robot, teachers.NAMES[0])
     joints = len(robot.joints)
     sizes = {"base_ang_vel": 3, "projected_gravity": 3, "clock": 4}  # other terms: one number a joint
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
-    golden = {}
-    for name, graph in shown.items():
-        (folder / f"{name}.onnx").write_bytes(graph.onnx)
-        vectors = graphs.golden(graph.onnx, graph.inputs, graph.outputs, graph.proof)
-        golden.update({f"{name}.{tensor}": array for tensor, array in vectors.items()})
-    np.savez_compressed(folder / "golden.npz", **golden)  # type: ignore[arg-type]
-    bundles.seal(
+    _write(
         folder,
+        {name: graph.onnx for name, graph in shown.items()},
+        {name: _golden(graph) for name, graph in shown.items()},
         {
             "schema": 1,
             "name": folder.name,
@@ -192,12 +222,7 @@ def _seal(
                 "kd": teacher.kd.tolist(),
                 "action_scale": teachers.ACTION_SCALE,
             },
-            "encoder": {
-                "file": "encoder.onnx",
-                "rate_hz": FRAME_HZ,
-                "image": asdict(clip_maker.IMAGE),
-                **shown["encoder"].shapes(),
-            },
+            "encoder": _encoder_says(shown["encoder"]),
             "policy": {
                 "file": "policy.onnx",
                 "rate_hz": float(teachers.TICK_HZ),
@@ -243,6 +268,31 @@ def _seal(
             "provenance": provenance,
         },
     )
+
+
+def _encoder_says(encoder: Graph) -> dict[str, Any]:
+    return {
+        "file": "encoder.onnx", "rate_hz": FRAME_HZ, "image": asdict(clip_maker.IMAGE), **encoder.shapes()
+    }  # fmt: skip
+
+
+def _golden(graph: Graph) -> dict[str, np.ndarray]:
+    return graphs.golden(graph.onnx, graph.inputs, graph.outputs, graph.proof)
+
+
+def _write(
+    folder: Path, onnx: Mapping[str, bytes], golden: Mapping[str, Mapping[str, np.ndarray]],
+    says: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """A sealed bundle of nothing else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    for name, graph in onnx.items():
+        (folder / f"{name}.onnx").write_bytes(graph)
+    arrays = {f"{name}.{tensor}": array for name, held in golden.items() for tensor, array in held.items()}
+    np.savez_compressed(folder / "golden.npz", **arrays)  # type: ignore[arg-type]
+    bundles.seal(folder, says)
 
 
 def vocabulary(library: motion.Library) -> list[dict[str, Any]]:

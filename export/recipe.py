@@ -12,13 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import rmedge
 from rmedge import robots
+from rmedge.bundle import Bundle
 from rmedge.errors import UsageError
-from rmedge.export import weighing
+from rmedge.export import graphs, packing, weighing
 from rmedge.export.graphs.trials import Trial
 from rmedge.export.motions import motion, teachers
 from rmedge.export.motions.rollouts import Ticks
@@ -27,19 +29,21 @@ from rmedge.export.networks import consistency, dagger, gait, hearsay, sight, un
 from rmedge.export.networks.composer import fit_composer
 from rmedge.export.networks.denoiser import Chunks, Denoiser, Sampler, flow_loss, regression_loss
 from rmedge.export.networks.training import train
-from rmedge.export.packing import Parts, pack
+from rmedge.export.packing import Eyes, Parts
+from rmedge.export.sealing import refuse_other
 from rmedge.export.watchers import imagenet
 from rmedge.export.world import acts, footage, photographs
 from rmedge.export.world import clips as clip_maker
 from rmedge.robots import Robot
 
-__all__ = ["FULL", "QUICK", "Effort", "make", "weigh"]
+__all__ = ["FULL", "QUICK", "Effort", "make", "refit", "weigh"]
 
 SEED = 20_000
 MANY = 10  # Euler steps of the many-step policy
 STILLS = 100_000  # the first seed of stills, after those of clips
 WALKS = 400_000  # and of walks that nobody paints, after those of stills
 PROVING, FEWEST = 16, 32  # as many times fewer stills say how well limbs are told
+SAME = 0.01  # by which a number of an intent may differ between machines that trained alike
 SHIPS = "naive-one-step"  # the variant that walks best, by `rmedge-bench eval policy --perturbed`
 
 
@@ -92,6 +96,7 @@ QUICK = Effort(
 )  # fmt: skip
 
 Advance = Callable[[float], None]
+Reading = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # intents to velocities and labels
 
 
 class Bench:
@@ -123,7 +128,55 @@ def make(robot: str, out: Path, effort: Effort | None = None, seed: int = SEED) 
         parts = train_parts(bench, robots.load(robot), effort, seed)
         with bench.stage("export, quantise, prove, pack"):
             origin = provenance(bench, parts.robot, effort, seed)
-            return pack(parts, out, f"{robot}-mirror", seed, origin)
+            return packing.pack(parts, out, f"{robot}-mirror", seed, origin)
+
+
+def refit(walker: Bundle, out: Path, effort: Effort | None = None, seed: int = SEED) -> Path:
+    """Train other eyes for a mirror whose policy is proved already; returns the folder, ``out/NAME``.
+
+    The policy, the readout and the words stay to the byte. ``out/work`` is as `make` has it.
+
+    Raises:
+        UsageError: ``out`` holds something else, or the recipe's intents are not the walker's.
+    """
+    robot = walker.robot
+    effort = effort or FULL[robot.name]
+    refuse_other(out / walker.name)
+    with _at_work(robot.name, out, effort, seed) as bench:
+        ticks, library = train_motion(bench, robot, effort, seed)
+        _demand_same_intents(walker, library)
+        eyes = train_eyes(bench, robot, effort, seed, ticks, library, _reading(walker))
+        with bench.stage("export, quantise, prove, pack"):
+            origin = provenance(bench, robot, effort, seed)
+            proved = walker.provenance.get("walker", {"sha256": walker.sha256, **walker.provenance})
+            origin = {**origin, "recipe": f"python -m rmedge.export refit {walker.name}", "walker": proved}
+            return packing.refit(walker, eyes, out / walker.name, origin)
+
+
+def _demand_same_intents(walker: Bundle, library: motion.Library) -> None:
+    ours = {row["caption"]: row["z"] for row in packing.vocabulary(library)}
+    apart = [
+        float(np.abs(phrase.z - ours[phrase.caption]).max()) if phrase.caption in ours else np.inf
+        for phrase in walker.intent.vocabulary
+    ]
+    off = max(apart, default=np.inf)
+    if off > SAME:
+        raise UsageError(
+            f"refit: expected a walker whose intents the recipe finds again to {SAME}, got {walker.name}, "
+            f"off by {off:.3g}; make the whole bundle"
+        )
+
+
+def _reading(walker: Bundle) -> Reading:
+    """The walker's own readout."""
+
+    def read(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        feeds = ({"intent": row[None]} for row in z.reshape(-1, z.shape[-1]).astype(np.float32))
+        said = graphs.infer(walker.graph("readout"), feeds, ("velocity", "label_logits"))
+        velocity, logits = (np.concatenate(column) for column in zip(*said))
+        return velocity.reshape(*z.shape[:-1], 3), logits.argmax(-1).reshape(z.shape[:-1])
+
+    return read
 
 
 def weigh(
@@ -162,13 +215,7 @@ def _at_work(robot: str, out: Path, effort: Effort, seed: int) -> Iterator[Bench
 def train_parts(bench: Bench, robot: Robot, effort: Effort, seed: int) -> Parts:
     """All the learning, from the teachers' motion to the encoder."""
     work = bench.folder
-    with bench.stage("fetch the teachers"):
-        teachers.fetch()
-    with bench.stage("teachers move") as advance:
-        ticks = dagger.teacher_motion(robot.name, effort.teacher_shards, work / "rollouts", seed, advance)
-    with bench.stage("motion autoencoder") as advance:
-        autoencoder = motion.fit(ticks, effort.autoencoder_steps, work / "autoencoder.pt", seed, advance)
-        library = motion.Library(ticks, autoencoder, gestures_of(robot))
+    ticks, library = train_motion(bench, robot, effort, seed)
     with bench.stage("readout of the intent") as advance:
         readout = motion.fit_readout(library, effort.readout_steps, work / "readout.pt", seed, advance)
     flow, practice = train_policy(bench, robot, effort, seed, library, "flow")
@@ -186,20 +233,50 @@ def train_parts(bench: Bench, robot: Robot, effort: Effort, seed: int) -> Parts:
     if effort.compare:
         regression, _ = train_policy(bench, robot, effort, seed, library, "regression")
         policies["regression"] = Sampler(regression, "regression", 1)
+
+    def read(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with torch.inference_mode():
+            velocity, logits, _, _ = readout(torch.from_numpy(z))
+        return velocity.numpy(), logits.argmax(-1).numpy()
+
+    eyes = train_eyes(bench, robot, effort, seed, ticks, library, read)
+    policies = {name: sampler.eval() for name, sampler in policies.items()}
+    return Parts(robot, library, readout, policies, practice, eyes)
+
+
+def train_motion(bench: Bench, robot: Robot, effort: Effort, seed: int) -> tuple[Ticks, motion.Library]:
+    """The teachers' motion, and what it means: the space of intents."""
+    work = bench.folder
+    with bench.stage("fetch the teachers"):
+        teachers.fetch()
+    with bench.stage("teachers move") as advance:
+        ticks = dagger.teacher_motion(robot.name, effort.teacher_shards, work / "rollouts", seed, advance)
+    with bench.stage("motion autoencoder") as advance:
+        autoencoder = motion.fit(ticks, effort.autoencoder_steps, work / "autoencoder.pt", seed, advance)
+        return ticks, motion.Library(ticks, autoencoder, gestures_of(robot))
+
+
+def train_eyes(
+    bench: Bench,
+    robot: Robot,
+    effort: Effort,
+    seed: int,
+    ticks: Ticks,
+    library: motion.Library,
+    read: Reading,
+) -> Eyes:
+    """An encoder that speaks the library's intents, and its score where ``read`` says what it said."""
     repertoire = make_repertoire(bench, robot, effort, seed, ticks, library)
     encoder, held_out, clips, certainty = train_encoder(bench, effort, seed, repertoire)
     z, _, _, gesture = understanding.intents(encoder, held_out)
-    with torch.inference_mode():
-        velocity, logits, _, _ = readout(torch.from_numpy(z))
     scores = {
-        "encoder": understanding.score(velocity.numpy(), logits.argmax(-1).numpy(), held_out, gesture),
+        "encoder": understanding.score(*read(z), held_out, gesture),
         "constant": understanding.constant(clips, held_out),
         "certainty": certainty,
     }
-    policies = {name: sampler.eval() for name, sampler in policies.items()}
     with bench.stage("held-out clips for the whole encoder"):
         streams = clip_maker.streams(repertoire, min(50, effort.held_out_clips), _held_out(seed))
-    return Parts(robot, library, readout, policies, encoder, practice, streams, scores)
+    return Eyes(encoder, streams, scores)
 
 
 def _held_out(seed: int) -> int:

@@ -27,7 +27,10 @@ def weigh(parts: Parts, target: str, seed: int, progress: Advance) -> dict[str, 
             plain_policy(parts, sampler)[0], feeds, target, lambda done: progress(0.1 * done)
         ),
         "encoder": weigh_encoder(
-            plain_encoder(parts)[0], parts.streams, target, lambda done: progress(0.1 + 0.9 * done)
+            plain_encoder(parts.eyes.encoder)[0],
+            parts.eyes.streams,
+            target,
+            lambda done: progress(0.1 + 0.9 * done),
         ),
     }
 

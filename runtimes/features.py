@@ -60,8 +60,9 @@ class Features:
         # the picture is read once, to the larger of the two; the smaller one is made from that. Greys are
         # the flow's, however large they are wanted
         large = cv2.resize(pixels, size if finer else flow_size, interpolation=cv2.INTER_AREA)
-        followed = cv2.resize(large, flow_size, interpolation=cv2.INTER_AREA) if finer else large
-        gray = cv2.cvtColor(followed, cv2.COLOR_RGB2GRAY)
+        gray = cv2.cvtColor(large, cv2.COLOR_RGB2GRAY)
+        if finer:  # one channel is made smaller in a third of the time of three
+            gray = cv2.resize(gray, flow_size, interpolation=cv2.INTER_AREA)
         if image.colour == "gray":
             bright = cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.float32)
             out[0, 0] = (bright - bright.mean()) / max(float(bright.std()), FAINT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,37 @@ def test_a_second_run_resumes_and_gives_the_same_graphs(made: Path) -> None:
     after = Bundle.load(folder)
     assert (made / "work" / "spent.json").stat().st_mtime > spent
     assert {name: after.graph(name) for name in before} == before
+
+
+def test_other_eyes_leave_a_bundles_policy_and_words_to_the_byte(
+    made: Path, bundle: Bundle, tmp_path: Path
+) -> None:
+    shutil.copytree(made / "work", tmp_path / "work")
+    after = Bundle.load(recipe.refit(bundle, tmp_path, recipe.QUICK))
+    for graph in ("policy", "readout"):
+        assert after.graph(graph) == bundle.graph(graph)
+    assert after.graph("encoder") == bundle.graph("encoder")  # the same work makes the same eyes
+    assert [p.z.tolist() for p in after.intent.phrases] == [p.z.tolist() for p in bundle.intent.phrases]
+    assert after.golden().keys() == bundle.golden().keys()
+    encoder = {"int8_intent_cosine", "held_out_clips", "parity_max_abs_error"}
+    assert {key: value for key, value in after.quality.items() if key not in encoder} == {
+        key: value for key, value in bundle.quality.items() if key not in encoder
+    }
+    told = bundle.quality["held_out_clips"]["encoder"], after.quality["held_out_clips"]["encoder"]
+    for before, now in zip(*(told[n].values() for n in range(2)), strict=True):
+        assert now == pytest.approx(before, abs=1e-3)  # read by the walker's graph, not by torch
+    assert after.provenance["recipe"] == "python -m rmedge.export refit g1-mirror"
+    assert after.provenance["walker"]["sha256"] == bundle.sha256
+    again = Bundle.load(recipe.refit(after, tmp_path, recipe.QUICK))
+    assert again.provenance["walker"] == after.provenance["walker"]  # who made the policy, however often
+
+
+def test_a_walker_that_means_something_else_by_its_intents_is_refused(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "work", tmp_path / "work")
+    with pytest.raises(UsageError, match="refit: expected a walker whose intents the recipe finds again"):
+        recipe.refit(Bundle.load("g1-mirror"), tmp_path, recipe.QUICK)
+    done = command("refit", str(made / "nothing"), "--out", str(tmp_path), "--quick")
+    assert done.returncode == 2 and "bundle: expected" in done.stderr
 
 
 @pytest.mark.parametrize(("robot", "seed"), [("g1", 1), ("t1", recipe.SEED)])

@@ -31,6 +31,7 @@ WIDE, CLOSE, PLACE = 96, 160, 4  # numbers that a look passes on
 SEEN = WIDE + CLOSE + PLACE
 HEADS = 3  # places that the wide look attends to; the first is where somebody is
 SOLID = (0, 1, 2, 3, 4, 9, 10, 11, 12)  # landmarks that say how large one is: all but the arms'
+LEARNT = 2  # the stage from which on the close look's eye learns: edges and colours are the same everywhere
 JITTER = 0.08  # by which the close look is led astray in training, as a share of the height
 FLOW_STEP = 32.0  # flow is kept as int8 steps of 1/32
 TOLERANCE = (0.2, 0.15, 0.25)  # contracts, section 2: success from pixels [m/s, m/s, rad/s]
@@ -95,7 +96,8 @@ class Close(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.eye = Eye().requires_grad_(True)
+        self.eye = Eye()
+        self.eye.stages[LEARNT:].requires_grad_(True)
         self.near = nn.Sequential(nn.BatchNorm2d(NEAR[0]), nn.Conv2d(NEAR[0], 32, 2, 2))
         self.far = nn.Sequential(nn.BatchNorm2d(FAR[0]), nn.Conv2d(FAR[0], 64, 1))
         self.motion = nn.Sequential(_convolution(2, 24, 3, 2), _convolution(24, 32, 3, 2))

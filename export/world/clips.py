@@ -28,13 +28,13 @@ __all__ = ["IMAGE", "VIEWS", "Rehearsal", "Take", "features_of", "film", "rehear
 FRAMES = 24
 PIXELS = 160  # painted at this size, as the encoder sees it
 IMAGE = ImageSpec(
-    height=96,
-    width=96,
+    height=64,
+    width=64,
     colour="rgb",
     motion="dis_flow",
     feature_height=160,
     feature_width=160,
-    flow_scale=0.25,
+    flow_scale=0.375,
 )
 VIEWS = ("third-person", "egocentric", "nobody")
 SHARES = (0.66, 0.28, 0.06)
