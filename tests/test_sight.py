@@ -70,10 +70,13 @@ def truth(view, count=4):
 
 
 @needs_eye
-def test_one_eye_is_frozen_and_the_other_learns():
+def test_one_eye_is_frozen_and_the_other_learns_but_for_edges_and_colours():
     model = Sight(4)
     assert not any(weight.requires_grad for weight in model.eye.parameters())
-    assert all(weight.requires_grad for weight in model.close.eye.parameters())
+    eye = model.close.eye
+    assert all(weight.requires_grad for weight in eye.stages[sight.LEARNT :].parameters())
+    for part in (eye.stem, *eye.stages[: sight.LEARNT]):
+        assert not any(weight.requires_grad for weight in part.parameters())
     assert model.train().close.training and not model.eye.training
 
 
