@@ -77,8 +77,8 @@ FULL = {
     "g1": Effort(
         teacher_shards=40, autoencoder_steps=6000, readout_steps=2500, composer_steps=2000, first_shards=16,
         round_shards=12, rounds=4, round_steps=2000, final_steps=9000, consistency_steps=3000, stills=49_152,
-        sight_steps=5000, limbs_steps=2400, walks=81_920, gait_steps=4000, clips=39_680, held_out_clips=640,
-        encoder_steps=3200, world=True, compare=True,
+        sight_steps=5000, limbs_steps=2400, walks=81_920, gait_steps=24_000, clips=75_776, held_out_clips=640,
+        encoder_steps=4000, world=True, compare=True,
     ),
     # no gestures, so fewer motions
     "t1": Effort(

@@ -106,15 +106,32 @@ def test_what_was_measured_is_how_it_is_told():
     limbs = slice(PLACE, PLACE + LIMBS)
     assert np.abs(found["slope"] - known.slope.numpy())[limbs].max() < 0.05
     assert np.abs(found["rest"].std(0) - 0.03).max() < 0.004
+    size = np.abs(found["rest"] / found["rest"].std(0)).mean(1)
+    assert size[: len(size) // 10].max() < size[-len(size) // 10 :].min()  # the best told first
 
 
-def test_what_is_off_lasts_and_is_no_larger_for_it():
+def test_what_is_off_lasts_or_stays_and_is_no_larger_for_it():
     torch.manual_seed(0)
     off = Hearsay(torch.zeros(BODY), torch.zeros(BODY), torch.randn(4000, BODY))._off(
-        500, 20, np.random.default_rng(0)
+        2000, 20, np.random.default_rng(0)
     )
     assert off.std() == pytest.approx(1, abs=0.02)
-    assert (off[:, 1:] * off[:, :-1]).mean() == pytest.approx(hearsay.LASTS, abs=0.02)
+    for part, stays in ((off[..., :PLACE], hearsay.STAYS_PLACE), (off[..., PLACE:], hearsay.STAYS)):
+        next_to = stays + (1 - stays) * hearsay.LASTS
+        assert (part[:, 1:] * part[:, :-1]).mean() == pytest.approx(next_to, abs=0.03)
+        assert (part[:, 10:] * part[:, :-10]).mean() == pytest.approx(stays, abs=0.03)
+
+
+def test_a_clip_is_told_well_or_badly_as_a_whole():
+    torch.manual_seed(0)
+    worse = torch.linspace(0, 2, 4000)[:, None]  # the best told first, as they are kept
+    off = Hearsay(torch.zeros(BODY), torch.zeros(BODY), worse * torch.randn(4000, BODY))._off(
+        500, 40, np.random.default_rng(0)
+    )
+    comes_and_goes, stays = off.std(1).mean(-1), off.mean(1).abs().mean(-1)
+    assert np.corrcoef(comes_and_goes, stays)[0, 1] > 0.6
+    low, high = np.percentile(comes_and_goes, [5, 95])
+    assert high > 5 * low  # with rows from anywhere 1.3 times
 
 
 def test_apart_and_joined_again():
