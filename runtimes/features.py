@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Tuple
 
 import numpy as np
 
 from rmedge.errors import AbsentError, InputError
 from rmedge.manifest import ImageSpec
 
-__all__ = ["Features", "use_threads"]
+__all__ = ["Features", "Size", "halved", "use_threads"]
 
 MIDDLE, SPREAD = 127.0, 128.0  # grey levels to -1 .. 1, as the published image networks take them
+Size = Tuple[int, int]
 FAINT = 12.0  # [grey levels] contrast below this is not amplified further
 
 
@@ -59,7 +61,10 @@ class Features:
         finer = image.colour == "rgb" and (size[0] > flow_size[0] or size[1] > flow_size[1])
         # the picture is read once, to the larger of the two; the smaller one is made from that. Greys are
         # the flow's, however large they are wanted
-        large = cv2.resize(pixels, size if finer else flow_size, interpolation=cv2.INTER_AREA)
+        larger = size if finer else flow_size
+        large = pixels
+        for step in (*halved((pixels.shape[1], pixels.shape[0]), larger), larger):
+            large = cv2.resize(large, step, interpolation=cv2.INTER_AREA)
         gray = cv2.cvtColor(large, cv2.COLOR_RGB2GRAY)
         if finer:  # one channel is made smaller in a third of the time of three
             gray = cv2.resize(gray, flow_size, interpolation=cv2.INTER_AREA)
@@ -80,6 +85,15 @@ class Features:
             out[0, -2:] = np.clip(flow.transpose(2, 0, 1) * per_period, -4.0, 4.0)
         self._before, self._before_ns = gray, captured_ns
         return out
+
+
+def halved(before: Size, after: Size) -> list[Size]:
+    """The sizes by way of which a picture is made smaller: halving by area is what OpenCV is quick at."""
+    sizes = []
+    while before[0] > 2 * after[0] and before[1] > 2 * after[1] and not (before[0] % 2 or before[1] % 2):
+        before = before[0] // 2, before[1] // 2
+        sizes.append(before)
+    return sizes
 
 
 def use_threads(count: int) -> None:

@@ -10,7 +10,7 @@ from rmedge.manifest import ImageSpec
 
 cv2 = pytest.importorskip("cv2")
 
-from rmedge.runtimes.features import Features  # noqa: E402  (after cv2 is known to be here)
+from rmedge.runtimes.features import Features, halved  # noqa: E402  (after cv2 is known to be here)
 
 IMAGE = ImageSpec(
     height=96,
@@ -107,6 +107,31 @@ def test_any_picture_fits(size):
     features = Features(IMAGE, PERIOD).push(pixels, 0)
     assert (features.shape, features.dtype) == ((1, 3, 48, 48), np.float32)
     assert np.isfinite(features).all()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sizes"),
+    [
+        ((640, 480), (160, 160), [(320, 240)]),  # half of that again would be too small
+        ((1280, 720), (160, 160), [(640, 360), (320, 180)]),
+        ((320, 320), (160, 160), []),  # at once
+        ((642, 482), (160, 160), [(321, 241)]),  # which are odd
+        ((160, 120), (160, 160), []),
+    ],
+)
+def test_a_large_picture_is_halved_first(before, after, sizes):
+    assert halved(before, after) == sizes
+
+
+def test_halved_first_it_is_the_same_picture():
+    from dataclasses import replace
+
+    spec = replace(IMAGE, colour="rgb", motion="none", feature_height=160, feature_width=160)
+    noise = np.random.default_rng(2).integers(0, 256, (720, 1280, 3), np.uint8)
+    for pixels in (cv2.blur(noise, (15, 15)), np.full_like(noise, 200)):
+        at_once = (cv2.resize(pixels, (160, 160), interpolation=cv2.INTER_AREA) - np.float32(127)) / 128
+        apart = np.abs(Features(spec, PERIOD).push(pixels, 0)[0] - at_once.transpose(2, 0, 1))
+        assert apart.max() <= 3 / 128 and apart.mean() < 0.5 / 128  # grey levels
 
 
 def test_a_larger_picture_of_the_same_shows_the_same_motion():

@@ -16,7 +16,8 @@ from onnx import compose, helper, numpy_helper, parser
 from rmedge.bundle import Bundle
 from rmedge.errors import BundleError, CheckError, UsageError
 from rmedge.export.embedding import header, ticks
-from rmedge.export.embedding.pixels import Size, seeing
+from rmedge.export.embedding.pixels import seeing
+from rmedge.runtimes.features import Size
 from rmedge.runtimes.session import Session
 
 __all__ = ["BUNDLE", "embed", "encoder", "policy"]

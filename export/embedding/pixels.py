@@ -9,11 +9,9 @@ import numpy as np
 
 from rmedge.errors import AbsentError, UsageError
 from rmedge.manifest import ImageSpec
-from rmedge.runtimes.features import FAINT, MIDDLE, SPREAD
+from rmedge.runtimes.features import FAINT, MIDDLE, SPREAD, Size, halved
 
-__all__ = ["Size", "seeing", "size_of"]
-
-Size = tuple[int, int]  # rows, columns
+__all__ = ["seeing", "size_of"]
 
 # OpenCV's integers: grey = (9798 R + 19235 G + 3735 B + 2^14) / 2^15
 GREY, HALF, WHOLE = (9798.0, 19235.0, 3735.0), 2.0**14, 2.0**15
@@ -64,6 +62,9 @@ STANDARD = """
 def seeing(image: ImageSpec, camera: Size) -> tuple[str, dict[str, int], dict[str, np.ndarray]]:
     """The text of a graph from pixels (1, H, W, 3) uint8 to features, its extents and its constants.
 
+    Args:
+        camera: rows and columns.
+
     A resize is two products with constant matrices, rounded to grey levels as OpenCV rounds them: halves to
     the even level, but up where four pixels become one. OpenCV sums in another order, and enlarges with
     integers: a few pixels, of an enlarged picture one in eight, come out one level apart.
@@ -76,6 +77,11 @@ def seeing(image: ImageSpec, camera: Size) -> tuple[str, dict[str, int], dict[st
     flow = START
 
     def resize(before: str, after: str, extents: Size, to: Size) -> str:
+        steps = [extents, *(halved(extents, to) if before == "picture" else ()), to]
+        names = [before, *(f"{after}_{n}" for n in range(len(steps) - 2)), after]
+        return "".join(map(step, names, names[1:], steps, steps[1:]))
+
+    def step(before: str, after: str, extents: Size, to: Size) -> str:
         rows, columns = resizing(extents, to)
         constants[f"{after}_rows"], constants[f"{after}_columns"] = rows, columns.T
         if extents != (2 * to[0], 2 * to[1]):
