@@ -14,7 +14,7 @@ from rmedge import bundle as bundles
 from rmedge import document
 from rmedge.bundle import Bundle
 from rmedge.export import graphs
-from rmedge.export.graphs import precision, proof, search
+from rmedge.export.graphs import folding, precision, proof, search
 from rmedge.export.motions import motion, teachers
 from rmedge.export.motions.phrases import PHRASES
 from rmedge.export.motions.rollouts import TERMS
@@ -141,7 +141,7 @@ def plain_encoder(encoder: understanding.StreamingEncoder) -> Plain:
         "intent": (1, motion.Z), "certainty": (1, 1), "presence": (1, 1),
         "next_state": (1, understanding.STATE),
     }  # fmt: skip
-    return graphs.export(encoder, inputs, outputs), inputs, outputs
+    return graphs.export(folding.folded(encoder), inputs, outputs), inputs, outputs
 
 
 def plain_policy(parts: Parts, sampler: Sampler) -> Plain:

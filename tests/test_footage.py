@@ -7,8 +7,7 @@ import practice
 import pytest
 import torch
 
-from rmedge.export.networks.sight import FLOW, Sight
-from rmedge.export.networks.witness import TOLD, Witness
+from rmedge.export.networks.sight import FLOW, TOLD, Sight
 from rmedge.export.watchers import imagenet
 from rmedge.export.world import clips, footage
 from rmedge.export.world.actor import LANDMARKS
@@ -34,14 +33,14 @@ def test_stills_are_read_again(tmp_path):
 )
 def test_clips_to_learn_from_come_in_pairs(tmp_path):
     torch.manual_seed(0)
-    sight, witness = Sight(4).eval(), Witness().eval()
+    sight = Sight(4).eval()
     repertoire = practice.repertoire()
-    pairs = footage.render(repertoire, sight, witness, 4, tmp_path / "clips", 60)
+    pairs = footage.render(repertoire, sight, 4, tmp_path / "clips", 60)
     assert pairs.seen.shape == (4, clips.FRAMES, TOLD) and np.isfinite(pairs.seen).all()
     one, other = pairs.part(0, 1), pairs.part(1, 2)
     np.testing.assert_allclose(one.asked * [1, -1, -1], other.asked)
     assert one.view == other.view and not np.array_equal(one.seen, other.seen)
-    held_out = footage.render(repertoire, sight, witness, 2, tmp_path / "held-out", 60, held_out=True)
+    held_out = footage.render(repertoire, sight, 2, tmp_path / "held-out", 60, held_out=True)
     assert len(held_out.label) == 2 and held_out.label.max() < len(LABELS)
 
 

@@ -10,13 +10,15 @@ import torch
 from rmedge.export.networks import gait, hearsay
 from rmedge.export.networks.gait import GAIT, MEMORY, Gait
 from rmedge.export.networks.hearsay import Hearsay
-from rmedge.export.networks.sight import PLACE, Sight, extent, place_of, within
-from rmedge.export.networks.witness import BODY, LIMBS, Witness
+from rmedge.export.networks.sight import BODY, PLACE, SURE, Sight
+from rmedge.export.networks.window import extent, place_of, within
+from rmedge.export.networks.witness import LIMBS
 from rmedge.export.watchers import imagenet
 from rmedge.export.world import clips, footage
 from rmedge.export.world.actor import LANDMARKS
 
 FRAMES = 7
+STANCE = LIMBS + 3
 
 
 def bodies(count=3):
@@ -29,7 +31,8 @@ def bodies(count=3):
 def told_of(body, facing=None):
     place = place_of(body, torch.full(body.shape[:2], 0.8))
     facing = torch.tensor([0.6, -0.8]).expand(*body.shape[:2], 2) if facing is None else facing
-    return torch.cat([place, within(body, place).flatten(-2), facing], -1)
+    sure = torch.zeros(*body.shape[:2], SURE)
+    return torch.cat([place, within(body, place).flatten(-2), facing, sure], -1)
 
 
 def taught():
@@ -54,13 +57,13 @@ def test_frame_by_frame_is_the_whole_clip():
 def test_a_part_cut_from_a_clip_begins_anew():
     model, told = taught(), told_of(bodies())
     torch.testing.assert_close(model(told[:, 3:4]), model(told[:, 3:])[:, :1])
-    assert (model.inputs(told)[:, 0, gait.ROW :] == 0).all()
+    assert (model.inputs(told)[:, 0, gait.ROW : gait.ROW + gait.CHANGES] == 0).all()
 
 
 def test_the_same_motion_farther_away_is_the_same_but_for_size_and_spot():
     body, model = bodies(), Gait(4)
     near, far = (model.inputs(told_of(0.5 + share * (body - 0.5))) for share in (1.0, 0.6))
-    apart = [*range(LIMBS), *range(gait.ROW, gait.ROW + gait.CHANGES)]
+    apart = [*range(LIMBS), *range(gait.ROW, gait.INPUTS)]
     torch.testing.assert_close(near[..., apart], far[..., apart], atol=1e-4, rtol=0)
     assert ((near - far)[..., LIMBS] - np.log(1 / 0.6)).abs().max() < 1e-4  # the size
 
@@ -68,7 +71,7 @@ def test_the_same_motion_farther_away_is_the_same_but_for_size_and_spot():
 def test_who_glides_changes_his_spot_alone():
     body = bodies()[:, :1].expand(-1, FRAMES, -1, -1) + 0.02 * torch.arange(FRAMES)[:, None, None]
     told = told_of(body)
-    changes = Gait(4).inputs(told)[..., gait.ROW :]
+    changes = Gait(4).inputs(told)[..., gait.ROW : gait.ROW + gait.CHANGES]
     assert changes[..., :-2].abs().max() < 1e-4
     step = 0.02 / extent(told[:, 1:, :PLACE])
     torch.testing.assert_close(changes[:, 1:, -2:], step, atol=1e-4, rtol=0)
@@ -78,7 +81,8 @@ def test_who_glides_changes_his_spot_alone():
 
 
 def exact():
-    return Hearsay(torch.zeros(BODY), torch.cat([torch.zeros(2), torch.ones(BODY - 2)]), torch.zeros(5, BODY))
+    slope = torch.cat([torch.zeros(2), torch.ones(BODY - 2)])
+    return Hearsay(torch.zeros(BODY), slope, torch.zeros(5, BODY), torch.zeros(5, STANCE))
 
 
 def shown(body):
@@ -95,26 +99,33 @@ def test_the_truth_is_told_where_nothing_is_off():
 def test_what_was_measured_is_how_it_is_told():
     """Lines and spreads that are known come out of what was told by them."""
     torch.manual_seed(0)
-    known = Hearsay(0.02 * torch.randn(BODY), torch.rand(BODY), 0.03 * torch.randn(4000, BODY))
+    stance = hearsay._stance(*(value[:, 0] for value in shown(bodies(4000)).values()))
+    known = Hearsay(0.02 * torch.randn(BODY), torch.rand(BODY), 0.03 * torch.randn(4000, BODY), stance)
     known.slope[:2] = 0
     body = bodies(600)
     given = shown(body)
     said = known.tell(**given, rng=np.random.default_rng(1)).flatten(0, 1)
-    found = hearsay._fitted(
-        *hearsay._columns(said, *(given[n].flatten(0, 1) for n in ("body", "place", "facing")))
-    )
+    told = [given[name].flatten(0, 1) for name in ("body", "place", "facing")]
+    found = hearsay._fitted(*hearsay._columns(said, *told), hearsay._stance(*told))
     limbs = slice(PLACE, PLACE + LIMBS)
     assert np.abs(found["slope"] - known.slope.numpy())[limbs].max() < 0.05
-    assert np.abs(found["rest"].std(0) - 0.03).max() < 0.004
-    size = np.abs(found["rest"] / found["rest"].std(0)).mean(1)
+    off = found["rest"][:, :-SURE]
+    assert np.abs(off.std(0) - 0.03).max() < 0.004
+    size = np.abs(off / off.std(0)).mean(1)
     assert size[: len(size) // 10].max() < size[-len(size) // 10 :].min()  # the best told first
+
+
+def anywhere(rest, clips, frames):
+    """What is off in clips that are told like any still."""
+    nothing, alike = torch.zeros(BODY), torch.arange(len(rest)).expand(clips, -1)
+    return Hearsay(nothing, nothing, rest, torch.zeros(len(rest), STANCE))._off(
+        alike, frames, np.random.default_rng(0)
+    )
 
 
 def test_what_is_off_lasts_or_stays_and_is_no_larger_for_it():
     torch.manual_seed(0)
-    off = Hearsay(torch.zeros(BODY), torch.zeros(BODY), torch.randn(4000, BODY))._off(
-        2000, 20, np.random.default_rng(0)
-    )
+    off = anywhere(torch.randn(4000, BODY), 2000, 20)[..., :-SURE]
     assert off.std() == pytest.approx(1, abs=0.02)
     for part, stays in ((off[..., :PLACE], hearsay.STAYS_PLACE), (off[..., PLACE:], hearsay.STAYS)):
         next_to = stays + (1 - stays) * hearsay.LASTS
@@ -125,13 +136,28 @@ def test_what_is_off_lasts_or_stays_and_is_no_larger_for_it():
 def test_a_clip_is_told_well_or_badly_as_a_whole():
     torch.manual_seed(0)
     worse = torch.linspace(0, 2, 4000)[:, None]  # the best told first, as they are kept
-    off = Hearsay(torch.zeros(BODY), torch.zeros(BODY), worse * torch.randn(4000, BODY))._off(
-        500, 40, np.random.default_rng(0)
-    )
+    off = anywhere(worse * torch.randn(4000, BODY), 500, 40)[..., :-SURE]
     comes_and_goes, stays = off.std(1).mean(-1), off.mean(1).abs().mean(-1)
     assert np.corrcoef(comes_and_goes, stays)[0, 1] > 0.6
     low, high = np.percentile(comes_and_goes, [5, 95])
     assert high > 5 * low  # with rows from anywhere 1.3 times
+
+
+def test_who_stands_so_is_told_as_others_who_do():
+    """Half of the stills raise an arm, and are told as if it hung."""
+    count, wrist = 400, slice(PLACE, PLACE + 2)
+    raised = torch.arange(count) % 2 == 0
+    body = bodies(1)[:, :1].expand(count, -1, -1, -1).clone()
+    body[raised, :, 0] += 0.15
+    given = shown(body)
+    rest = 0.01 * torch.randn(count, BODY, generator=torch.Generator().manual_seed(0))
+    rest[raised, wrist] -= 0.1
+    stance = hearsay._stance(*(given[name][:, 0] for name in ("body", "place", "facing")))
+    slope = exact().slope
+    told = Hearsay(torch.zeros(BODY), slope, rest, stance).tell(**given, rng=np.random.default_rng(0))
+    off = (told - exact().tell(**given, rng=np.random.default_rng(0)))[..., wrist].mean((1, 2))
+    assert off[raised].mean() == pytest.approx(-0.1, abs=0.01)
+    assert off[~raised].mean() == pytest.approx(0, abs=0.01)
 
 
 def test_apart_and_joined_again():
@@ -151,11 +177,13 @@ def test_stills_say_how_it_is_told(tmp_path):
     torch.manual_seed(0)
     stills = footage.snap(practice.repertoire(), 24, tmp_path / "stills", 50).tensors()
     sight = Sight(3).eval()
-    first = hearsay.measure(stills, sight, Witness().eval(), tmp_path / "hearsay.npz")
+    first = hearsay.measure(stills, sight, tmp_path / "hearsay.npz")
     assert first.rest.shape[1] == BODY and 5 < len(first.rest) < 24  # of those who are seen
     assert all(torch.isfinite(value).all() for value in vars(first).values())
-    torch.testing.assert_close(first.rest.mean(0), torch.zeros(BODY), atol=1e-4, rtol=0)
-    again = hearsay.measure({}, sight, Witness(), tmp_path / "hearsay.npz")  # kept
+    off, sure = first.rest.split([BODY - SURE, SURE], -1)
+    torch.testing.assert_close(off.mean(0), torch.zeros(BODY - SURE), atol=1e-4, rtol=0)
+    assert (sure > 0).all() and (sure < 1).all()
+    again = hearsay.measure({}, sight, tmp_path / "hearsay.npz")  # kept
     assert torch.equal(first.rest, again.rest)
 
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from rmedge.export.networks import sight
-from rmedge.export.networks.sight import NOBODY, SEEN, THIRD_PERSON, Sight, extent, place_of, window
+from rmedge.export.networks.sight import BODY, NOBODY, PLACE, SEEN, SURE, THIRD_PERSON, TOLD, Sight
+from rmedge.export.networks.window import extent, place_of, window
 from rmedge.export.watchers import imagenet
 from rmedge.export.world.actor import LANDMARKS
 from rmedge.labels import LABELS
@@ -86,10 +87,62 @@ def test_what_is_seen_of_somebody_is_asked_for():
     model = Sight(4).eval()
     rng = np.random.default_rng
     true = truth(THIRD_PERSON)
-    assert model(*sight.eight_bits(true["rgb"], true["flow"])).shape == (4, SEEN)
     there = float(sight.sight_loss(model, true, rng(0)))
     model.facing.bias[0] += 1.0  # as he does
     assert float(sight.sight_loss(model, true, rng(0))) < there - 0.3
+    model.witness.beside.bias += 0.3  # where he is not
+    assert float(sight.sight_loss(model, true, rng(0))) > there - 0.3
+
+
+@needs_eye
+@torch.inference_mode()
+def test_what_is_told_is_what_is_seen_and_the_body():
+    torch.manual_seed(0)
+    model = Sight(4).eval()
+    given = truth(NOBODY)
+    pictures, flow = sight.eight_bits(given["rgb"], given["flow"])
+    told = model(pictures, flow)
+    assert told.shape == (4, TOLD) and told.isfinite().all()  # of nobody, too
+    seen, body = model.step(pictures, flow, torch.zeros(4, PLACE))  # nobody was seen before
+    torch.testing.assert_close(told[:, :SEEN], seen)
+    torch.testing.assert_close(told[:, -BODY:], body)
+    place = model.wide(model.survey(pictures, flow))[1]
+    torch.testing.assert_close(body[:, :PLACE], place)
+    close = model.close(*model.maps(pictures, flow, place))
+    torch.testing.assert_close(body[:, -2 - SURE : -SURE], model.facing(close))
+
+
+@needs_eye
+@torch.inference_mode()
+def test_who_was_there_is_looked_for_there():
+    """Two are to be seen; who is as likely as the other is the one of the frame before."""
+    wide = Sight(4).eval().wide
+    before = torch.tensor([[0.25, 0.5, 0.6, 0.0], [0.75, 0.5, 0.6, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    more = wide.expected(before)
+    assert more.shape == (3, sight.CELLS**2) and not more[2].any()
+    left, right = 5 * sight.CELLS + 2, 5 * sight.CELLS + 7
+    assert more[0, left] > more[0, right] + 3 and more[1, right] > more[1, left] + 3
+    # elsewhere is never out of the question: a film may be cut
+    torch.testing.assert_close(more[:2].min(), torch.tensor(np.log(sight.ELSEWHERE), dtype=torch.float32))
+    seen = torch.randn(3, 80, sight.CELLS, sight.CELLS)
+    plain, found = wide(seen)[1], wide(seen, before)[1]
+    torch.testing.assert_close(found[2], plain[2])
+    assert ((found - before)[:2, 0].abs() < 0.1).all() and ((plain - before)[:2, 0].abs() > 0.2).all()
+
+
+@needs_eye
+@torch.inference_mode()
+def test_a_clip_is_followed_frame_by_frame():
+    torch.manual_seed(0)
+    model = Sight(4).eval()
+    given = truth(NOBODY)
+    pictures, flow = sight.eight_bits(given["rgb"], given["flow"])
+    told, place = model.follow(pictures, flow), torch.zeros(1, PLACE)
+    for frame in range(4):
+        seen, body = model.step(pictures[frame : frame + 1], flow[frame : frame + 1], place)
+        place = body[:, :PLACE]
+        torch.testing.assert_close(told[frame : frame + 1, :SEEN], seen, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(told[frame : frame + 1, -BODY:], body, atol=1e-4, rtol=1e-4)
 
 
 @needs_eye

@@ -12,8 +12,7 @@ from rmedge.export.motions import motion
 from rmedge.export.networks import judgement, understanding
 from rmedge.export.networks.composer import Composer
 from rmedge.export.networks.gait import Gait
-from rmedge.export.networks.sight import FLOW, SEEN, Sight
-from rmedge.export.networks.witness import BODY, TOLD, Witness, tell
+from rmedge.export.networks.sight import BODY, FLOW, SEEN, TOLD, Sight
 from rmedge.export.watchers import imagenet
 from rmedge.export.world import clips, footage
 from rmedge.labels import LABELS
@@ -31,7 +30,7 @@ SIDE = 160
 
 def encoder():
     torch.manual_seed(0)
-    return understanding.StreamingEncoder(Composer(4), Sight(4), Witness(), Gait(4)).eval()
+    return understanding.StreamingEncoder(Composer(4), Sight(4), Gait(4)).eval()
 
 
 @torch.inference_mode()
@@ -39,8 +38,9 @@ def test_frame_by_frame_is_the_whole_clip():
     model = encoder()
     features = torch.rand(2, 6, 5, SIDE, SIDE) - 0.5
     flow = torch.nn.functional.avg_pool2d(features[:, :, 3:].flatten(0, 1), SIDE // FLOW)
-    told = tell(model.sight, model.witness, features[:, :, :3].flatten(0, 1), flow)
-    memory = model.memories(told.unflatten(0, (2, 6)))
+    flow = flow.unflatten(0, (2, 6))
+    told = [model.sight.follow(*clip) for clip in zip(features[:, :, :3], flow, strict=True)]
+    memory = model.memories(torch.stack(told))
     state = torch.zeros(2, understanding.STATE)
     for frame in range(6):
         *said, state = model(features[:, frame], state)
@@ -52,7 +52,7 @@ def test_frame_by_frame_is_the_whole_clip():
 def test_its_graph_is_the_same_and_knows_no_recurrent_operator():
     model = encoder()
     torch.manual_seed(0)
-    model.witness.beside.weight.data.normal_(0, 0.02)  # as after training
+    model.sight.witness.beside.weight.data.normal_(0, 0.02)  # as after training
     model.gait.spread.uniform_(0.1, 0.5)
     inputs = {"features": (1, 5, SIDE, SIDE), "state": (1, understanding.STATE)}
     outputs = ("intent", "certainty", "presence", "next_state")
@@ -170,7 +170,7 @@ def test_it_learns_a_little_and_is_drawn_to_a_teachers_latents(tmp_path):
     latents = np.zeros((4, clips.FRAMES, motion.Z), np.float32)
     taught = Gait(4)
     model = understanding.fit(
-        data, Composer(4), Sight(4), Witness(), taught, 2, tmp_path / "e.pt", batch=4, latents=latents
+        data, Composer(4), Sight(4), taught, 2, tmp_path / "e.pt", batch=4, latents=latents
     )
     assert not model.training and (tmp_path / "e.pt").exists()
     before = Composer(4)
@@ -178,8 +178,7 @@ def test_it_learns_a_little_and_is_drawn_to_a_teachers_latents(tmp_path):
         f"composer.{n}" for n, _ in before.named_parameters()
     }
     assert model.spread.shape == (SEEN,)
-    frozen = [*model.sight.parameters(), *model.witness.parameters()]
-    assert not any(weight.requires_grad for weight in frozen)
+    assert not any(weight.requires_grad for weight in model.sight.parameters())
     assert all(torch.isfinite(weight).all() for weight in model.parameters())
     learnt = model.gait.remember.weight_hh_l0
     assert not torch.equal(learnt, taught.remember.weight_hh_l0)  # it learns on, and the one it began with

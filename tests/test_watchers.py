@@ -13,7 +13,6 @@ from rmedge.errors import UsageError
 from rmedge.export.motions.motion import Readout
 from rmedge.export.networks.gait import Gait
 from rmedge.export.networks.sight import Sight
-from rmedge.export.networks.witness import Witness
 from rmedge.export.watchers import Watched, harvest, held, imagenet, moments, students, vlm
 from rmedge.export.watchers.matching import FlowHead
 from rmedge.export.watchers.reader import Objectives, Reader, TrainedWatcher, fit
@@ -282,7 +281,7 @@ def test_students_learn_on_the_watchers_clips_and_are_judged_as_it_is(tmp_path):
 
     def beside(watcher):
         return students.beside(
-            watcher, seen, test, 60, repertoire, Sight(3).eval(), Witness().eval(), Gait(3), Readout(2), 2,
+            watcher, seen, test, 60, repertoire, Sight(3).eval(), Gait(3), Readout(2), 2,
             tmp_path, stage,
         )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 Pictures cost thirty times what the limbs in them cost, before anything has looked at them. So what legs do
 when somebody walks, on a treadmill, too, and across a cut, is learnt from many times as many clips as can
-be painted; the limbs are told in them as badly as the witness tells them.
+be painted; the limbs are told in them as badly as a sight tells them.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from torch.nn import functional as F
 
 from rmedge.export.networks.hearsay import Hearsay
 from rmedge.export.networks.judgement import BLIND, STRETCH, fresh, misjudged, weights
-from rmedge.export.networks.sight import PLACE, extent, place_of
+from rmedge.export.networks.sight import BODY, PLACE, SURE
 from rmedge.export.networks.training import device, train, trained
-from rmedge.export.networks.witness import BODY, LIMBS
+from rmedge.export.networks.window import extent, place_of
+from rmedge.export.networks.witness import LIMBS
 from rmedge.export.world.actor import LANDMARKS
 from rmedge.export.world.acts import way
 from rmedge.export.world.footage import Rehearsals
@@ -32,6 +33,7 @@ HIPS = 2  # the landmark that others are seen from
 SPOT = 2
 ROW = LIMBS - 2 + 2 + 2 + SPOT  # limbs from the hips, facing, size, and the hips' spot in the picture
 CHANGES = ROW - 1  # of all but the squeeze
+INPUTS = ROW + CHANGES + SURE
 FAR = 5.0  # spreads beyond which a number says no more, as when a film is cut
 GAIT = MEMORY + ROW + 1  # the state: the memory, the row before, and whether there was one
 
@@ -40,7 +42,8 @@ class Gait(nn.Module):
     """What is told of bodies over time (B, T, BODY) to a memory (B, T, MEMORY).
 
     Limbs are seen from the hips and in heights of the window, so that distance does not matter; beside them
-    stand the facing, the size, the spot, and how all of it has changed since the frame before.
+    stand the facing, the size, the spot, how all of it has changed since the frame before, and how sure the
+    limbs are.
     """
 
     middle: torch.Tensor
@@ -49,28 +52,30 @@ class Gait(nn.Module):
     def __init__(self, gestures: int) -> None:
         super().__init__()
         self.drop = nn.Dropout(0.1)
-        self.remember = nn.GRU(ROW + CHANGES, MEMORY, batch_first=True)
+        self.remember = nn.GRU(INPUTS, MEMORY, batch_first=True)
         # asked for in training only
         self.judge = nn.Linear(MEMORY, len(LABELS))
         self.pace = nn.Linear(MEMORY, 3 * len(LABELS))
         self.gesture = nn.Linear(MEMORY, gestures)
-        self.register_buffer("middle", torch.zeros(ROW + CHANGES))
-        self.register_buffer("spread", torch.ones(ROW + CHANGES))
+        self.register_buffer("middle", torch.zeros(INPUTS))
+        self.register_buffer("spread", torch.ones(INPUTS))
 
     def forward(self, told: torch.Tensor) -> torch.Tensor:
         return self.remember(self.drop(self._normal(self.inputs(told))))[0]
 
     def inputs(self, told: torch.Tensor) -> torch.Tensor:
-        """Rows and changes (B, T, ROW + CHANGES) of what is told (B, T, BODY); at first nothing changes."""
+        """Rows, changes, how sure (B, T, INPUTS) of what is told (B, T, BODY); at first nothing changes."""
         row = _row(told)
-        return torch.cat([row, _changes(row, torch.cat([row[:, :1], row[:, :-1]], 1))], -1)
+        changes = _changes(row, torch.cat([row[:, :1], row[:, :-1]], 1))
+        return torch.cat([row, changes, told[..., -SURE:]], -1)
 
     def step(self, told: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
         """The next state (B, GAIT), of which the first is the memory."""
         memory, before, known = state.split([MEMORY, ROW, 1], -1)
         row = _row(told)
         changes = known * _changes(row, before)
-        memory = advance(self.remember, self._normal(torch.cat([row, changes], -1)), memory)
+        given = torch.cat([row, changes, told[:, -SURE:]], -1)
+        memory = advance(self.remember, self._normal(given), memory)
         return torch.cat([memory, row, torch.ones_like(known)], -1)
 
     def _normal(self, given: torch.Tensor) -> torch.Tensor:
@@ -78,7 +83,7 @@ class Gait(nn.Module):
 
 
 def _row(told: torch.Tensor) -> torch.Tensor:
-    place, limbs, facing = told.split([PLACE, LIMBS, BODY - PLACE - LIMBS], -1)
+    place, limbs, facing, _ = told.split([PLACE, LIMBS, BODY - PLACE - LIMBS - SURE, SURE], -1)
     limbs = limbs.unflatten(-1, (LANDMARKS, 2))
     hips = limbs[..., HIPS : HIPS + 1, :]
     around = torch.cat([limbs[..., :HIPS, :], limbs[..., HIPS + 1 :, :]], -2) - hips

@@ -1,8 +1,8 @@
 """Sight: what one frame shows, by a wide look at the whole picture and a close one at whoever is there.
 
 Both look through an eye that photographs have trained: the wide one's is frozen, the close one's learns on.
-Where somebody is, how a picture is squeezed, which way he faces and where his limbs are is asked for in
-training, so that what is passed on tells of it.
+Where somebody is, how a picture is squeezed, which way he faces and where his limbs are, which a `Witness`
+reads off the close look's maps, is passed on; what he does is asked for in training alone.
 """
 
 from __future__ import annotations
@@ -15,23 +15,29 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from rmedge.export.networks.eye import FAR, NEAR, Eye
+from rmedge.export.networks.eye import FAR, MID, MID_STAGE, NEAR, Eye
 from rmedge.export.networks.training import train, trained
+from rmedge.export.networks.window import WINDOW, WINDOW_FLOW, extent, place_of, window, within
+from rmedge.export.networks.witness import LIMBS, Witness, limbs_loss
 from rmedge.export.world.actor import LANDMARKS
 from rmedge.export.world.clips import VIEWS
 from rmedge.export.world.sides import mirrored
 from rmedge.labels import LABELS
 from rmedge.runtimes.features import MIDDLE, SPREAD
 
-__all__ = ["FLOW", "SEEN", "Sight", "fit_sight", "load_sight"]
+__all__ = ["BODY", "FLOW", "PLACE", "SEEN", "SURE", "TOLD", "Sight", "fit_sight", "load_sight"]
 
 FLOW, CELLS = 40, 10  # a side of the flow, and of the map that the wide look makes
-WINDOW, WINDOW_FLOW = (96, 80), (24, 20)  # height and width of what is looked at closely [pixel]
-WIDE, CLOSE, PLACE = 96, 160, 4  # numbers that a look passes on
+WIDE, CLOSE, PLACE, FACING = 96, 160, 4, 2  # numbers that a look passes on
 SEEN = WIDE + CLOSE + PLACE
+SURE = LANDMARKS
+BODY = PLACE + LIMBS + FACING + SURE  # the last of what is told: place, limbs, facing, how sure limbs are
+TOLD = SEEN + BODY - PLACE
 HEADS = 3  # places that the wide look attends to; the first is where somebody is
-SOLID = (0, 1, 2, 3, 4, 9, 10, 11, 12)  # landmarks that say how large one is: all but the arms'
 LEARNT = 2  # the stage from which on the close look's eye learns: edges and colours are the same everywhere
+# who was there a frame ago is looked for about there: how far off, in windows, of one at least so high, and
+# how much less likely he is anywhere else. Of frames in which he was lost it leaves half
+NEARBY, LEAST, ELSEWHERE = 0.15, 0.3, 0.01
 JITTER = 0.08  # by which the close look is led astray in training, as a share of the height
 FLOW_STEP = 32.0  # flow is kept as int8 steps of 1/32
 TOLERANCE = (0.2, 0.15, 0.25)  # contracts, section 2: success from pixels [m/s, m/s, rad/s]
@@ -48,7 +54,7 @@ def _convolution(before: int, after: int, size: int, stride: int = 1) -> nn.Sequ
 class Wide(nn.Module):
     """What an eye's maps and the flow show of whole pictures, and where somebody is.
 
-    Near maps (B, 40, c, c), far maps (B, 112, c/2, c/2) and flow (B, 2, 4c, 4c), c = CELLS.
+    Near maps (B, 40, c, c), far maps (B, 80, c/2, c/2) and flow (B, 2, 4c, 4c), c = CELLS.
     """
 
     grid: torch.Tensor
@@ -56,7 +62,7 @@ class Wide(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.near = nn.Sequential(nn.BatchNorm2d(NEAR[0]), nn.Conv2d(NEAR[0], 40, 1))
-        self.far = nn.Sequential(nn.BatchNorm2d(FAR[0]), nn.Conv2d(FAR[0], 48, 1))
+        self.far = nn.Sequential(nn.BatchNorm2d(MID[0]), nn.Conv2d(MID[0], 48, 1))
         self.motion = nn.Sequential(_convolution(2, 24, 3, 2), _convolution(24, 40, 3, 2))
         self.mix = nn.Sequential(_convolution(128, 64, 1), _convolution(64, 80, 3))
         self.drop = nn.Dropout2d(0.05)
@@ -69,16 +75,24 @@ class Wide(nn.Module):
         grid = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), -1).flip(-1).flatten(0, 1)
         self.register_buffer("grid", grid, persistent=False)  # (cells, 2) x and y
 
+    def survey(self, near: torch.Tensor, far: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+        """What there is (B, 80, c, c) in every cell."""
+        far = F.interpolate(self.far(far), scale_factor=2.0)
+        return self.drop(self.mix(torch.cat([self.near(near), far, self.motion(flow)], 1)))
+
     def forward(
-        self, near: torch.Tensor, far: torch.Tensor, flow: torch.Tensor
+        self, seen: torch.Tensor, before: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The view (B, WIDE), the place (B, 4) and the logits of where it is (B, cells).
+        """Of a survey the view (B, WIDE), the place (B, 4) and the logits of where it is (B, cells).
 
         A place is x, y and height [share of the picture], and the logarithm of the squeeze, see `Take`.
+
+        Args:
+            before: (B, 4) the place a frame ago; zeros where there was none.
         """
-        far = F.interpolate(self.far(far), scale_factor=2.0)
-        seen = self.drop(self.mix(torch.cat([self.near(near), far, self.motion(flow)], 1)))
         logits = self.where(seen).flatten(2)
+        if before is not None:
+            logits = torch.cat([logits[:, :1] + self.expected(before)[:, None], logits[:, 1:]], 1)
         attention = logits.softmax(-1)  # (B, heads, cells): a person is small and anywhere
         close = attention @ seen.flatten(2).transpose(1, 2)  # (B, heads, channels)
         view = self.outlet(torch.cat([close.flatten(1), attention.flatten(1), self.coarse(seen)], 1))
@@ -86,6 +100,13 @@ class Wide(nn.Module):
         height = 0.1 + 1.5 * torch.sigmoid(size[:, :1])
         squeeze = 0.9 * torch.tanh(size[:, 1:])
         return view, torch.cat([attention[:, 0] @ self.grid, height, squeeze], 1), logits[:, 0]
+
+    def expected(self, before: torch.Tensor) -> torch.Tensor:
+        """How much more likely (B, cells), as a logarithm, somebody is where he was; 0 where nobody was."""
+        where, high, squeeze = before.split([2, 1, 1], 1)
+        reach = NEARBY * extent(torch.cat([where, high.clamp_min(LEAST), squeeze], 1))
+        apart = (self.grid - where[:, None]) / reach[:, None]
+        return ((-0.5 * apart.square().sum(-1)).exp() + ELSEWHERE).log() * (high > 0)
 
 
 class Close(nn.Module):
@@ -110,13 +131,13 @@ class Close(nn.Module):
 
 
 class Sight(nn.Module):
-    """Pictures (B, 3, h, w) in -1 .. 1 and flow (B, 2, FLOW, FLOW) to what they show (B, SEEN)."""
+    """What pictures (B, 3, h, w) in -1 .. 1 and their flow (B, 2, FLOW, FLOW) show."""
 
     def __init__(self, gestures: int) -> None:
         super().__init__()
-        self.eye, self.wide, self.close = Eye(), Wide(), Close()
+        self.eye, self.wide, self.close = Eye(MID_STAGE), Wide(), Close()
+        self.witness, self.facing = Witness(CLOSE), nn.Linear(CLOSE, FACING)
         # asked for in training only
-        self.facing, self.limbs = nn.Linear(CLOSE, 2), nn.Linear(CLOSE, 2 * LANDMARKS)
         self.gesture = nn.Linear(CLOSE, gestures)
         self.word, self.pace = nn.Linear(SEEN, len(LABELS) + 1), nn.Linear(SEEN, 3)
 
@@ -126,59 +147,54 @@ class Sight(nn.Module):
         return self
 
     def forward(self, rgb: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-        view, place, _ = self.look(rgb, flow)
-        return torch.cat([view, self.look_closely(rgb, flow, place), place], 1)
+        """All that is told of single pictures (B, TOLD)."""
+        view, place, _ = self.wide(self.survey(rgb, flow))
+        return self._told(*self._tell(rgb, flow, view, place))
 
-    def look(self, rgb: torch.Tensor, flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The wide look: see `Wide`."""
+    def follow(self, rgb: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+        """All that is told (T, TOLD) of the pictures of one clip (T, 3, h, w), frame after frame."""
+        place = rgb.new_zeros(1, PLACE)
+        looks = []
+        for seen in self.survey(rgb, flow).split(1):  # cheap beside what is taken of all frames at once
+            view, place, _ = self.wide(seen, place)
+            looks.append((view, place))
+        views, places = (torch.cat(column) for column in zip(*looks, strict=True))
+        return self._told(*self._tell(rgb, flow, views, places))
+
+    def step(
+        self, rgb: torch.Tensor, flow: torch.Tensor, before: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What is seen (B, SEEN) and the body (B, BODY), which rounding must not measure by one scale.
+
+        Args:
+            before: (B, 4) the place a frame ago; zeros where there was none.
+        """
+        view, place, _ = self.wide(self.survey(rgb, flow), before)
+        return self._tell(rgb, flow, view, place)
+
+    @staticmethod
+    def _told(seen: torch.Tensor, body: torch.Tensor) -> torch.Tensor:
+        return torch.cat([seen, body[:, PLACE:]], 1)
+
+    def _tell(
+        self, rgb: torch.Tensor, flow: torch.Tensor, view: torch.Tensor, place: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        maps = self.maps(rgb, flow, place)
+        close = self.close(*maps)
+        limbs, sure = self.witness(*maps, close)
+        body = torch.cat([place, limbs.flatten(1), self.facing(close), sure], 1)
+        return torch.cat([view, close, place], 1), body
+
+    def survey(self, rgb: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+        """What the wide look is made of: see `Wide`."""
         # halving so is the mean of four pixels, and three times as fast as what is called a pool
         near, far = self.eye(F.interpolate(rgb, (8 * CELLS, 8 * CELLS), mode="bilinear"))
-        return self.wide(near, far, flow)
-
-    def look_closely(self, rgb: torch.Tensor, flow: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-        """The close look (B, CLOSE) at a place (B, 4)."""
-        return self.close(*self.maps(rgb, flow, place))
+        return self.wide.survey(near, far, flow)
 
     def maps(self, rgb: torch.Tensor, flow: torch.Tensor, place: torch.Tensor) -> Maps:
-        """What the close look is made of; flow is in heights of whoever is there."""
+        """What the close look at a place (B, 4) is made of; flow is in heights of whoever is there."""
         near, far = self.close.eye(window(rgb, place, WINDOW))
         return near, far, window(flow, place, WINDOW_FLOW) / place[:, 2, None, None, None]
-
-
-def window(picture: torch.Tensor, place: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """The upright part (B, C, *size) of pictures (B, C, h, w) round places (B, 4), no longer squeezed.
-
-    What is outside of the picture is 0. As products of matrices, which every engine has and is quick at.
-    """
-    wide, high = extent(place).chunk(2, 1)
-    rows = _sampling(place[:, 1:2], high, size[0], picture.shape[-2])
-    columns = _sampling(place[:, 0:1], wide, size[1], picture.shape[-1])
-    return rows[:, None] @ picture @ columns[:, None].transpose(-1, -2)
-
-
-def extent(place: torch.Tensor) -> torch.Tensor:
-    """(..., 2) width and height [share of the picture] of the window round a place (..., 4)."""
-    high = place[..., 2:3]
-    return torch.cat([high * place[..., 3:4].exp() * (WINDOW[1] / WINDOW[0]), high], -1)
-
-
-def _sampling(middle: torch.Tensor, length: torch.Tensor, count: int, pixels: int) -> torch.Tensor:
-    """(B, count, pixels) weights of an even sampling, a tent as wide as a step, at least as a pixel."""
-    steps = (torch.arange(count, device=middle.device) + 0.5) / count - 0.5
-    at = middle + length * steps  # (B, count) [share]
-    here = (torch.arange(pixels, device=middle.device) + 0.5) / pixels
-    reach = (length / count).clamp_min(1 / pixels)[..., None]
-    weights = torch.relu(1 - (at[..., None] - here).abs() / reach)
-    # sums to one within the picture, and fades beyond its rim
-    return weights / weights.sum(-1, keepdim=True).maximum(0.5 * reach * pixels)
-
-
-def place_of(body: torch.Tensor, squeeze: torch.Tensor) -> torch.Tensor:
-    """(..., 4) the place of bodies (..., K, 2) whose picture is squeezed (...); nan where there is none."""
-    solid = body[..., SOLID, :]
-    low, high = solid.amin(-2), solid.amax(-2)
-    height = (1.3 * (high - low)[..., 1:]).clamp(0.12, 1.55)
-    return torch.cat([(low + high) / 2, height, squeeze.log()[..., None]], -1)
 
 
 def fit_sight(
@@ -247,19 +263,15 @@ def astray(
     return torch.where(led[:, None], place + JITTER * reach * noise[2], found)
 
 
-def within(body: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-    """Bodies (..., K, 2) in the windows round places (..., 4): -1/2 .. 1/2, not beyond -1 .. 1."""
-    return ((body - place[..., None, :2]) / extent(place)[..., None, :]).clamp(-1, 1)
-
-
 def sight_loss(network: Sight, true: Truth, rng: np.random.Generator) -> torch.Tensor:
     """How far looks are from where somebody is, how he stands there, and what he does."""
     rgb, flow, noise = lit(true, rng)
-    view, found, logits = network.look(rgb, flow)
+    view, found, logits = network.wide(network.survey(rgb, flow))
     found, logits = found.float(), logits.float()
     place, there = whereabouts(true)
     looked = astray(place, there, found.detach(), noise)
-    close = network.look_closely(rgb, flow, looked)
+    maps = network.maps(rgb, flow, looked)
+    close = network.close(*maps)
     total = _doing_loss(network, torch.cat([view, close, looked], 1), close, true)
     if not there.any():
         return total
@@ -268,10 +280,9 @@ def sight_loss(network: Sight, true: Truth, rng: np.random.Generator) -> torch.T
     off = (found - place)[there, :2].abs().mean() / 0.1
     sized = (found[there, 2] / place[there, 2]).log().abs() + (found - place)[there, 3].abs()
     turned = (network.facing(close).float() - true["facing"])[there].square().sum(-1).mean()
-    body = within(true["body"].float(), looked)[there]
-    limbs = network.limbs(close).float().unflatten(-1, (LANDMARKS, 2))[there]
-    missed = (limbs - body).abs().mean()
-    return total + 0.3 * sought + 0.15 * off + 0.3 * sized.mean() + turned + 6 * missed
+    limbs, maybe = network.witness.maps(*maps, close)
+    missed = limbs_loss(limbs[there], maybe[there], within(true["body"].float(), looked)[there])
+    return total + 0.3 * sought + 0.15 * off + 0.3 * sized.mean() + turned + missed
 
 
 def _doing_loss(network: Sight, seen: torch.Tensor, close: torch.Tensor, true: Truth) -> torch.Tensor:

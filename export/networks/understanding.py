@@ -1,7 +1,7 @@
 """The streaming encoder: a frame's features and a memory to a motion intent, and how sure it is.
 
-A `Sight` that has learnt to see says what every frame shows, a `Witness` where the limbs are, a `Gait` what
-their motion means, and a memory judges.
+A `Sight` that has learnt to see says what every frame shows and where the limbs are, a `Gait` what their
+motion means, and a memory judges.
 
 The network does not regress the intent: it says how probable each word for motion is, how fast one would
 move in each, and which gesture is made; the composer turns that into a point of the latent space. The
@@ -26,9 +26,8 @@ from rmedge.export.networks.composer import Composer
 from rmedge.export.networks.gait import GAIT, Gait, advance
 from rmedge.export.networks.gait import MEMORY as STRIDES
 from rmedge.export.networks.judgement import BLIND, STRETCH, fresh, misjudged, weights
-from rmedge.export.networks.sight import FLOW, SEEN, TOLERANCE, Sight
+from rmedge.export.networks.sight import BODY, FLOW, PLACE, SEEN, TOLERANCE, Sight
 from rmedge.export.networks.training import train
-from rmedge.export.networks.witness import BODY, Witness, testify
 from rmedge.export.world.acts import FAST_FROM, way
 from rmedge.export.world.clips import VIEWS
 from rmedge.export.world.footage import Clips
@@ -37,7 +36,7 @@ from rmedge.labels import LABELS
 __all__ = ["STATE", "StreamingEncoder", "calibrate", "constant", "fit", "intents", "score"]
 
 MEMORY = 256  # numbers that the encoder judges by
-STATE = MEMORY + GAIT  # all that it remembers
+STATE = MEMORY + GAIT + PLACE  # all that it remembers, and where it saw somebody
 DECISION = 2.0  # how much the likeliest word draws the intent: 0 is the plain mean, large is the word alone
 NOISE = 0.15  # that is added to what is seen, as a share of its spread
 STAND = LABELS.index("stand")
@@ -50,10 +49,9 @@ class StreamingEncoder(nn.Module):
     middle: torch.Tensor
     spread: torch.Tensor
 
-    def __init__(self, composer: Composer, sight: Sight, witness: Witness, gait: Gait):
+    def __init__(self, composer: Composer, sight: Sight, gait: Gait):
         super().__init__()
         self.composer, self.sight = composer.requires_grad_(False), sight.requires_grad_(False)
-        self.witness = witness.requires_grad_(False)
         self.gait = copy.deepcopy(gait).requires_grad_(True)  # it learns on
         self.drop = nn.Dropout(0.2)
         self.remember = nn.GRU(SEEN + STRIDES, MEMORY, batch_first=True)
@@ -68,7 +66,6 @@ class StreamingEncoder(nn.Module):
     def train(self, mode: bool = True) -> StreamingEncoder:
         super().train(mode)
         self.sight.eval()
-        self.witness.eval()
         return self
 
     def memories(self, told: torch.Tensor, blur: float = 0.0) -> torch.Tensor:
@@ -105,28 +102,28 @@ class StreamingEncoder(nn.Module):
     def forward(self, features: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, ...]:
         cells = (FLOW, features.shape[-1] // FLOW)  # a mean, which engines are quicker at than at a pool
         flow = features[:, 3:].unflatten(-2, cells).unflatten(-1, cells).mean((-3, -1))
-        seen, body = testify(self.sight, self.witness, features[:, :3], flow)
-        memory, gait = state.split([MEMORY, GAIT], -1)
+        memory, gait, before = state.split([MEMORY, GAIT, PLACE], -1)
+        seen, body = self.sight.step(features[:, :3], flow, before)
         gait = self.gait.step(body, gait)
         seen = torch.cat([(seen - self.middle) / self.spread, gait[:, :STRIDES]], -1)
         memory = advance(self.remember, seen, memory)
-        return (*self.conclude(memory), torch.cat([memory, gait], -1))
+        return (*self.conclude(memory), torch.cat([memory, gait, body[:, :PLACE]], -1))
 
 
 def fit(
-    clips: Clips, composer: Composer, sight: Sight, witness: Witness, gait: Gait, steps: int, path: Path,
-    batch: int = 192, seed: int = 0, latents: np.ndarray | None = None, learning_rate: float = 2e-3,
+    clips: Clips, composer: Composer, sight: Sight, gait: Gait, steps: int, path: Path, batch: int = 192,
+    seed: int = 0, latents: np.ndarray | None = None, learning_rate: float = 2e-3,
     progress: Callable[[float], None] = lambda done: None,
 ) -> StreamingEncoder:  # fmt: skip
     """Train on stretches of clips: the word, the pace, the gesture and the intent itself.
 
-    The gait learns on, at a third of the rate; sight and witness stay as they are.
+    The gait learns on, at a third of the rate; the sight stays as it is.
 
     Args:
         latents: (M, T, Z) what a teacher says of the first M clips; the intent is drawn to it as well.
     """
     torch.manual_seed(seed)
-    model = StreamingEncoder(composer, sight, witness, gait)
+    model = StreamingEncoder(composer, sight, gait)
     goes, pattern = (a.reshape(*clips.label.shape, *a.shape[1:]) for a in way(
         clips.asked.reshape(-1, 3).copy(), clips.label.ravel()))  # fmt: skip
     columns = {

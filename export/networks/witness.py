@@ -1,63 +1,42 @@
 """The witness: where each limb of whoever is looked at is, read off maps, for a memory that reads gaits.
 
 One layer over the whole close look tells limbs from its own mean: within a clip its ankles follow the true
-ones at a sixth of their swing. A map a landmark has the resolution that legs need. It looks at what the
-trained sight's close eye has made already, and that stays as it is.
+ones at a sixth of their swing. A map a landmark has the resolution that legs need.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
-from pathlib import Path
-
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from rmedge.export.networks.eye import FAR, NEAR
-from rmedge.export.networks.sight import (
-    CLOSE,
-    PLACE,
-    SEEN,
-    WINDOW,
-    Sight,
-    Truth,
-    astray,
-    drawn,
-    lit,
-    whereabouts,
-    within,
-)
-from rmedge.export.networks.training import device, train, trained
+from rmedge.export.networks.window import WINDOW
 from rmedge.export.world.actor import LANDMARKS
 
-__all__ = ["BODY", "LIMBS", "TOLD", "Witness", "fit_witness", "load_witness", "tell", "testify"]
+__all__ = ["LIMBS", "Witness", "limbs_loss"]
 
 ROWS, COLUMNS = WINDOW[0] // NEAR[1], WINDOW[1] // NEAR[1]
 WIDTH = 64  # channels of the head
-FACING = 2
 LIMBS = 2 * LANDMARKS
-BODY = PLACE + LIMBS + FACING  # the last of what is told: place, limbs, facing
-TOLD = SEEN + LIMBS + FACING
 
 
 class Witness(nn.Module):
-    """The maps of a close look, see `Close`, and what it says (B, CLOSE), to limbs (B, LANDMARKS, 2).
+    """The maps of a close look, see `Close`, and what it says (B, said), to limbs and how sure they are.
 
-    Limbs are where they are in the window, -1/2 .. 1/2; one that is outside of it is guessed.
+    Limbs (B, LANDMARKS, 2) are where they are in the window, -1/2 .. 1/2; one that is outside of it is
+    guessed. How sure (B, LANDMARKS) is the probability of the likeliest cell.
     """
 
     grid: torch.Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, said: int) -> None:
         super().__init__()
         self.near = nn.Sequential(nn.BatchNorm2d(NEAR[0]), nn.Conv2d(NEAR[0], 48, 1))
         self.far = nn.Sequential(nn.BatchNorm2d(FAR[0]), nn.Conv2d(FAR[0], WIDTH, 1))
         self.motion = nn.Sequential(nn.Conv2d(2, 16, 3, 2, 1), nn.ReLU())
         self.mix = nn.Sequential(nn.Conv2d(48 + WIDTH + 16, WIDTH, 1, bias=False), nn.BatchNorm2d(WIDTH))
-        self.said = nn.Linear(CLOSE, WIDTH)  # which way he faces tells left from right
+        self.said = nn.Linear(said, WIDTH)  # which way he faces tells left from right
         self.head = nn.Sequential(
             nn.ReLU(),
             nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False), nn.BatchNorm2d(WIDTH), nn.ReLU(),
@@ -74,8 +53,9 @@ class Witness(nn.Module):
 
     def forward(
         self, near: torch.Tensor, far: torch.Tensor, flow: torch.Tensor, close: torch.Tensor
-    ) -> torch.Tensor:
-        return self.maps(near, far, flow, close)[0]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        limbs, logits = self.maps(near, far, flow, close)
+        return limbs, logits.softmax(-1).amax(-1)
 
     def maps(
         self, near: torch.Tensor, far: torch.Tensor, flow: torch.Tensor, close: torch.Tensor
@@ -89,65 +69,8 @@ class Witness(nn.Module):
         return (logits.softmax(-1)[:, :, None] * places).sum(-1), logits
 
 
-def tell(sight: Sight, witness: Witness, rgb: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """All that is told of a frame (B, TOLD): what is seen, the limbs, and which way he faces."""
-    seen, body = testify(sight, witness, rgb, flow)
-    return torch.cat([seen, body[:, PLACE:]], 1)
-
-
-def testify(
-    sight: Sight, witness: Witness, rgb: torch.Tensor, flow: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """What is seen (B, SEEN) and the body (B, BODY), which rounding must not measure by one scale."""
-    view, place, _ = sight.look(rgb, flow)
-    maps = sight.maps(rgb, flow, place)
-    close = sight.close(*maps)
-    limbs = witness(*maps, close).flatten(1)
-    return torch.cat([view, close, place], 1), torch.cat([place, limbs, sight.facing(close)], 1)
-
-
-def fit_witness(
-    stills: Truth, sight: Sight, steps: int, path: Path, batch: int = 96, seed: int = 0,
-    learning_rate: float = 2e-3, progress: Callable[[float], None] = lambda done: None,
-) -> Witness:  # fmt: skip
-    """Learn where the limbs are in what a trained sight looks at.
-
-    Args:
-        stills: see `Stills`; half of every batch's pictures are seen in a mirror.
-    """
-    torch.manual_seed(seed)
-    where = device()
-    seeing = copy.deepcopy(sight).to(where).eval().requires_grad_(False)
-
-    def loss(network: nn.Module, rng: np.random.Generator) -> torch.Tensor:
-        assert isinstance(network, Witness)
-        return witness_loss(network, seeing, drawn(stills, batch, rng, where), rng)
-
-    return train(Witness(), loss, steps, path, learning_rate, seed=seed, progress=progress)
-
-
-def load_witness(path: Path) -> Witness:
-    """What `fit_witness` has left there.
-
-    Raises:
-        InputError: there is none.
-    """
-    return trained(Witness(), path, "witness")
-
-
-def witness_loss(network: Witness, sight: Sight, true: Truth, rng: np.random.Generator) -> torch.Tensor:
-    """How far limbs and their maps are from where they are, where somebody is."""
-    rgb, flow, noise = lit(true, rng)
-    place, there = whereabouts(true)
-    if not there.any():
-        return 0 * nn.utils.parameters_to_vector(network.parameters()).sum()
-    with torch.no_grad():
-        looked = astray(place, there, sight.look(rgb, flow)[1].float(), noise)
-        rgb, flow, looked = rgb[there], flow[there], looked[there]
-        maps = sight.maps(rgb, flow, looked)
-        close = sight.close(*maps)
-        body = within(true["body"].float()[there], looked)  # (B, LANDMARKS, 2)
-    limbs, logits = network.maps(*maps, close)
+def limbs_loss(limbs: torch.Tensor, logits: torch.Tensor, body: torch.Tensor) -> torch.Tensor:
+    """How far limbs (B, LANDMARKS, 2) and their maps, see `Witness.maps`, are from where they are."""
     missed = 10 * (limbs - body).abs().mean()
     inside = (body.abs() < 0.5).all(-1)
     if not inside.any():

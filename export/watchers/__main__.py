@@ -19,7 +19,6 @@ from rmedge.export.motions.troupe import gestures_of
 from rmedge.export.networks import dagger
 from rmedge.export.networks.gait import Gait, load_gait
 from rmedge.export.networks.sight import Sight, load_sight
-from rmedge.export.networks.witness import Witness, load_witness
 from rmedge.export.watchers import students
 from rmedge.export.watchers.frames import Frames
 from rmedge.export.watchers.harvest import Film, Harvest, gather
@@ -145,13 +144,9 @@ def _means(work: Path) -> tuple[Repertoire, motion.Readout, int]:
     return Repertoire.load(work), readout, effort["seed"]
 
 
-def _eyes(work: Path, gestures: int) -> tuple[Sight, Witness, Gait]:
-    """What the recipe has trained to see, to tell limbs and to read them."""
-    return (
-        load_sight(work / "sight.pt", gestures),
-        load_witness(work / "limbs.pt"),
-        load_gait(work / "gait.pt", gestures),
-    )
+def _eyes(work: Path, gestures: int) -> tuple[Sight, Gait]:
+    """What the recipe has trained to see, and to read limbs."""
+    return load_sight(work / "sight.pt", gestures), load_gait(work / "gait.pt", gestures)
 
 
 def _stage(bar: Progress, name: str) -> Callable[[float], None]:

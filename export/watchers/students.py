@@ -13,7 +13,6 @@ from rmedge.export.motions.motion import Readout
 from rmedge.export.networks import understanding
 from rmedge.export.networks.gait import Gait
 from rmedge.export.networks.sight import Sight
-from rmedge.export.networks.witness import Witness
 from rmedge.export.watchers.harvest import Harvest, distil_targets
 from rmedge.export.watchers.reader import TrainedWatcher
 from rmedge.export.watchers.score import Report, judged
@@ -27,26 +26,25 @@ Stage = Callable[[str], Callable[[float], None]]  # by name: how much of it is d
 
 def beside(
     watcher: TrainedWatcher, harvest: Harvest, test: Harvest, first_seed: int, repertoire: Repertoire,
-    sight: Sight, witness: Witness, gait: Gait, readout: Readout, steps: int, folder: Path, stage: Stage,
-    seed: int = 0,
+    sight: Sight, gait: Gait, readout: Readout, steps: int, folder: Path, stage: Stage, seed: int = 0,
 ) -> dict[str, Report]:  # fmt: skip
     """What two students come to on the held-out clips of a watcher, scored as it is.
 
-    Both learn from what a trained sight and witness tell of the watcher's training clips, and of these in a
-    mirror, and begin with the gait that rehearsals have taught. One
-    is told what the actors did, the other besides what the watcher says of the clips themselves.
+    Both learn from what a trained sight tells of the watcher's training clips, and of these in a mirror, and
+    begin with the gait that rehearsals have taught. One is told what the actors did, the other besides what
+    the watcher says of the clips themselves.
 
     Args:
         harvest, test: what the watcher saw of the clips from ``first_seed`` on, and of held-out ones.
     """
     seeds = range(first_seed, first_seed + len(harvest.tokens))
     pairs = footage.render(
-        repertoire, sight, witness, 2 * len(seeds), folder / "student", first_seed,
+        repertoire, sight, 2 * len(seeds), folder / "student", first_seed,
         progress=stage("student's clips"),
     )  # fmt: skip
     own = footage.Clips(**{name: np.concatenate([v[::2], v[1::2]]) for name, v in vars(pairs).items()})
     held_out = footage.render(
-        repertoire, sight, witness, len(test.tokens), folder / "student-held-out", first_seed, True,
+        repertoire, sight, len(test.tokens), folder / "student-held-out", first_seed, True,
         stage("student's held-out clips"),
     )  # fmt: skip
     targets = distil_targets(watcher, seeds, footage.Films(repertoire), harvest)
@@ -56,7 +54,7 @@ def beside(
         told = "" if latents is None else f"-{zlib.crc32(latents.tobytes()):08x}"
         path = folder / f"{name.replace(' ', '-')}{told}-{steps}-of-{len(seeds)}.pt"
         model = understanding.fit(
-            own, repertoire.composer, sight, witness, gait, steps, path, seed=seed, latents=latents,
+            own, repertoire.composer, sight, gait, steps, path, seed=seed, latents=latents,
             progress=stage(name),
         )  # fmt: skip
         z = understanding.intents(model, held_out)[0]

@@ -16,7 +16,6 @@ import torch
 from torch.nn import functional as F
 
 from rmedge.export.networks.sight import FLOW, FLOW_STEP, Sight, eight_bits
-from rmedge.export.networks.witness import Witness, tell
 from rmedge.export.world.acts import Repertoire
 from rmedge.export.world.clips import VIEWS, Rehearsal, Take, features_of, film, rehearse, somewhere
 from rmedge.export.world.sides import mirrored
@@ -51,7 +50,7 @@ class Stills:
 
 @dataclass(frozen=True)
 class Clips:
-    """What a trained `Sight` and `Witness` tell of every frame of clips, and what is true of it."""
+    """What a trained `Sight` tells of every frame of clips, and what is true of it."""
 
     seen: np.ndarray  # (N, T, TOLD) float16
     asked: np.ndarray  # (N, T, 3)
@@ -116,7 +115,6 @@ def snap(
 def render(
     repertoire: Repertoire,
     sight: Sight,
-    witness: Witness,
     count: int,
     folder: Path,
     seed: int,
@@ -127,7 +125,7 @@ def render(
     films = count if held_out else (count + 1) // 2
     jobs: list[Job] = [
         (_clips, folder / f"clips-{seed + first:07d}.npz",
-         (repertoire, sight, witness, range(seed + first, seed + min(first + SHARD, films)), held_out))
+         (repertoire, sight, range(seed + first, seed + min(first + SHARD, films)), held_out))
         for first in range(0, films, SHARD)
     ]  # fmt: skip
     return Clips(**_made(jobs, progress)).part(0, count)
@@ -203,9 +201,7 @@ def _stills(repertoire: Repertoire, seeds: range, held_out: bool) -> dict[str, n
     return _stacked(rows)
 
 
-def _clips(
-    repertoire: Repertoire, sight: Sight, witness: Witness, seeds: range, held_out: bool
-) -> dict[str, np.ndarray]:
+def _clips(repertoire: Repertoire, sight: Sight, seeds: range, held_out: bool) -> dict[str, np.ndarray]:
     rows, films = [], Films(repertoire, held_out)
     for seed in seeds:
         take = films(seed)
@@ -213,7 +209,7 @@ def _clips(
         given = {name: torch.from_numpy(value) for name, value in once.items()}
         for seen in (given,) if held_out else (given, mirrored(given)):
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):  # 3 % of a number's spread
-                shown = tell(sight, witness, *eight_bits(seen["rgb"], seen["flow"])).float().numpy()
+                shown = sight.follow(*eight_bits(seen["rgb"], seen["flow"])).float().numpy()
             kept = {name: value.numpy() for name, value in seen.items() if name not in ("rgb", "flow")}
             rows.append({"seen": shown.astype(np.float16), **kept, "view": np.int8(VIEWS.index(take.view))})
     return _stacked(rows)
