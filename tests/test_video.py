@@ -48,6 +48,17 @@ def test_summary_counts_by_view_beside_the_best_constant_answer() -> None:
     assert told["views"]["ego"]["macro_average"] == pytest.approx(0.5)
 
 
+def test_a_fall_counts_in_the_views_of_its_clip_alone() -> None:
+    def seen(view: str) -> Stretch:
+        return Stretch(view, 0.0, 1.0, "stand", "stand", 0.9, 0.9, (0.0, 0.0, 0.0))
+
+    fell = Drive("a.mp4", 3.0, 1.5, (0.0, 0.0), 0.0, 0, (seen("ego"), seen("ego")))
+    stood = Drive("b.mp4", 3.0, None, (0.0, 0.0), 0.0, 0, (seen("third-person"),))
+    told = summary([fell, stood])
+    assert told["falls"] == told["views"]["ego"]["falls"] == 1
+    assert told["views"]["third-person"]["falls"] == 0
+
+
 def test_a_real_walk_takes_the_robot_forward_on_its_feet() -> None:
     clip = "top_marche-manon.mp4"
     (driven,) = drive((Bundle.load("g1-mirror"), ()), (CLIPS / clip, read_manifest(CLIPS)[clip]))

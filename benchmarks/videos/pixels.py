@@ -101,10 +101,11 @@ def beside(told: dict[str, Any]) -> dict[str, dict[str, Any]]:
             )
         if name in real:
             found["real"] = {
-                view: {key: row[key] for key in ("accuracy", "interval", "macro_average", "segments")}
+                view: {
+                    key: row[key] for key in ("accuracy", "interval", "macro_average", "segments", "falls")
+                }
                 for view, row in real[name]["views"].items()
             }
-            found["real_falls"] = real[name]["falls"]
     return rows
 
 

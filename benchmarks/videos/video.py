@@ -119,5 +119,6 @@ def summary(drives: Sequence[Drive]) -> dict[str, Any]:
     views: dict[str, Any] = {}
     for view in dict.fromkeys(stretch.view for stretch, _ in told):
         mine = [(stretch.label, stretch.said, clip) for stretch, clip in told if stretch.view == view]
-        views[view] = score(*zip(*mine))
+        fell = [d for d in drives if d.fell_at_s is not None and any(s.view == view for s in d.stretches)]
+        views[view] = {**score(*zip(*mine)), "falls": len(fell)}
     return {"clips": len(drives), "falls": sum(d.fell_at_s is not None for d in drives), "views": views}

@@ -206,7 +206,7 @@ def _beside(rows: Mapping[str, Any]) -> None:
             [
                 (
                     name, view, f"{real['accuracy']:.2f}", _between(real["interval"]),
-                    f"{real['macro_average']:.2f}", row["real_falls"],
+                    f"{real['macro_average']:.2f}", real["falls"],
                 )
                 for name, row in rows.items()
                 for view, real in row["real"].items()
