@@ -13,8 +13,8 @@ from rmedge.manifest import ImageSpec
 __all__ = ["Features", "Size", "halved", "use_threads"]
 
 MIDDLE, SPREAD = 127.0, 128.0  # grey levels to -1 .. 1, as the published image networks take them
-Size = Tuple[int, int]
 FAINT = 12.0  # [grey levels] contrast below this is not amplified further
+Size = Tuple[int, int]
 
 
 class Features:
@@ -88,7 +88,10 @@ class Features:
 
 
 def halved(before: Size, after: Size) -> list[Size]:
-    """The sizes by way of which a picture is made smaller: halving by area is what OpenCV is quick at."""
+    """The sizes by way of which a picture is made smaller: halving by area is what OpenCV is quick at.
+
+    Sizes are width and height, or rows and columns, as both are given.
+    """
     sizes = []
     while before[0] > 2 * after[0] and before[1] > 2 * after[1] and not (before[0] % 2 or before[1] % 2):
         before = before[0] // 2, before[1] // 2

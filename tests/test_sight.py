@@ -70,6 +70,13 @@ def truth(view, count=4):
     }
 
 
+def looking():
+    """A sight, and four pictures with their flow."""
+    torch.manual_seed(0)
+    given = truth(NOBODY)
+    return Sight(4).eval(), *sight.eight_bits(given["rgb"], given["flow"])
+
+
 @needs_eye
 def test_one_eye_is_frozen_and_the_other_learns_but_for_edges_and_colours():
     model = Sight(4)
@@ -97,10 +104,7 @@ def test_what_is_seen_of_somebody_is_asked_for():
 @needs_eye
 @torch.inference_mode()
 def test_what_is_told_is_what_is_seen_and_the_body():
-    torch.manual_seed(0)
-    model = Sight(4).eval()
-    given = truth(NOBODY)
-    pictures, flow = sight.eight_bits(given["rgb"], given["flow"])
+    model, pictures, flow = looking()
     told = model(pictures, flow)
     assert told.shape == (4, TOLD) and told.isfinite().all()  # of nobody, too
     seen, body = model.step(pictures, flow, torch.zeros(4, PLACE))  # nobody was seen before
@@ -133,10 +137,7 @@ def test_who_was_there_is_looked_for_there():
 @needs_eye
 @torch.inference_mode()
 def test_a_clip_is_followed_frame_by_frame():
-    torch.manual_seed(0)
-    model = Sight(4).eval()
-    given = truth(NOBODY)
-    pictures, flow = sight.eight_bits(given["rgb"], given["flow"])
+    model, pictures, flow = looking()
     told, place = model.follow(pictures, flow), torch.zeros(1, PLACE)
     for frame in range(4):
         seen, body = model.step(pictures[frame : frame + 1], flow[frame : frame + 1], place)

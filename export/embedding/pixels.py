@@ -62,12 +62,12 @@ STANDARD = """
 def seeing(image: ImageSpec, camera: Size) -> tuple[str, dict[str, int], dict[str, np.ndarray]]:
     """The text of a graph from pixels (1, H, W, 3) uint8 to features, its extents and its constants.
 
-    Args:
-        camera: rows and columns.
-
     A resize is two products with constant matrices, rounded to grey levels as OpenCV rounds them: halves to
     the even level, but up where four pixels become one. OpenCV sums in another order, and enlarges with
     integers: a few pixels, of an enlarged picture one in eight, come out one level apart.
+
+    Args:
+        camera: rows and columns.
 
     Raises:
         UsageError: a picture that would shrink in one direction and grow in the other.

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from rmedge.export.watchers import imagenet
 
-__all__ = ["FAR", "MID", "NEAR", "Eye"]
+__all__ = ["FAR", "MID", "MID_STAGE", "NEAR", "Eye"]
 
 NEAR, MID, FAR = (40, 8), (80, 16), (112, 16)  # channels, and pixels a cell, after a stage
 NEAR_STAGE, MID_STAGE, FAR_STAGE = 2, 3, 4
@@ -20,7 +20,7 @@ class Eye(nn.Module):
     EfficientNet-Lite0 (Tan & Le 2019) up to a sixteenth of the resolution, with published ImageNet weights.
 
     Args:
-        last: the last stage: after the one before, ``MID_STAGE``, the second maps are (B, 80, H/16, W/16).
+        last: the last stage; after ``MID_STAGE`` the second maps are (B, 80, H/16, W/16).
     """
 
     def __init__(self, last: int = FAR_STAGE) -> None:

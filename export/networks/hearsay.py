@@ -38,7 +38,8 @@ class Hearsay:
 
     offset: torch.Tensor  # (BODY,)
     slope: torch.Tensor  # (BODY,) less than one: in doubt the mean is told
-    rest: torch.Tensor  # (M, BODY) a row a still, the best told first: what is off together is told together
+    # (M, BODY) a row a still, the best told first: what is off together is told together, and how sure
+    rest: torch.Tensor
     stance: torch.Tensor  # (M, LIMBS + 3) how its body stands, see `_stance`
 
     def tell(

@@ -148,8 +148,7 @@ class Sight(nn.Module):
 
     def forward(self, rgb: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
         """All that is told of single pictures (B, TOLD)."""
-        view, place, _ = self.wide(self.survey(rgb, flow))
-        return self._told(*self._tell(rgb, flow, view, place))
+        return _told(*self.step(rgb, flow))
 
     def follow(self, rgb: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
         """All that is told (T, TOLD) of the pictures of one clip (T, 3, h, w), frame after frame."""
@@ -159,10 +158,10 @@ class Sight(nn.Module):
             view, place, _ = self.wide(seen, place)
             looks.append((view, place))
         views, places = (torch.cat(column) for column in zip(*looks, strict=True))
-        return self._told(*self._tell(rgb, flow, views, places))
+        return _told(*self._tell(rgb, flow, views, places))
 
     def step(
-        self, rgb: torch.Tensor, flow: torch.Tensor, before: torch.Tensor
+        self, rgb: torch.Tensor, flow: torch.Tensor, before: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """What is seen (B, SEEN) and the body (B, BODY), which rounding must not measure by one scale.
 
@@ -171,10 +170,6 @@ class Sight(nn.Module):
         """
         view, place, _ = self.wide(self.survey(rgb, flow), before)
         return self._tell(rgb, flow, view, place)
-
-    @staticmethod
-    def _told(seen: torch.Tensor, body: torch.Tensor) -> torch.Tensor:
-        return torch.cat([seen, body[:, PLACE:]], 1)
 
     def _tell(
         self, rgb: torch.Tensor, flow: torch.Tensor, view: torch.Tensor, place: torch.Tensor
@@ -195,6 +190,10 @@ class Sight(nn.Module):
         """What the close look at a place (B, 4) is made of; flow is in heights of whoever is there."""
         near, far = self.close.eye(window(rgb, place, WINDOW))
         return near, far, window(flow, place, WINDOW_FLOW) / place[:, 2, None, None, None]
+
+
+def _told(seen: torch.Tensor, body: torch.Tensor) -> torch.Tensor:
+    return torch.cat([seen, body[:, PLACE:]], 1)  # the place is seen already
 
 
 def fit_sight(
