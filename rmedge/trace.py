@@ -65,6 +65,7 @@ class Trace:
         self._age = np.full(len(self._spent), -1, np.int64)
         self._stamp = np.zeros(len(self._spent), np.int64)
         self._begun = np.zeros(len(self._spent), np.int64)
+        self._answered = np.zeros(len(self._spent), np.int64)
         self._row = self._spent[0]
         self._last_ns = 0
 
@@ -75,6 +76,7 @@ class Trace:
             self._age = np.concatenate([self._age, np.full_like(self._age, -1)])
             self._stamp = np.concatenate([self._stamp, np.zeros_like(self._stamp)])
             self._begun = np.concatenate([self._begun, np.zeros_like(self._begun)])
+            self._answered = np.concatenate([self._answered, np.zeros_like(self._answered)])
         self._row = self._spent[self.ticks]
         self._stamp[self.ticks] = stamp_ns
         self._last_ns = self._begun[self.ticks] = time.monotonic_ns()
@@ -90,6 +92,10 @@ class Trace:
         """The time since the last mark was spent waiting: it belongs to no stage."""
         self._last_ns = time.monotonic_ns()
 
+    def answered(self) -> None:
+        """The first command of this tick is out; what is marked from here on prepares the others."""
+        self._answered[self.ticks - 1] = self._last_ns - self._begun[self.ticks - 1]
+
     def used(self, frame_age_ns: int) -> None:
         """This tick acts on an intent that is this old."""
         self._age[self.ticks - 1] = frame_age_ns
@@ -103,6 +109,11 @@ class Trace:
     def begun_ns(self) -> np.ndarray:
         """(ticks,) when each began, in real time whatever the loop's clock is [ns]."""
         return self._begun[: self.ticks]
+
+    @property
+    def answered_ns(self) -> np.ndarray:
+        """(ticks,) from when each began to its first command [ns]."""
+        return self._answered[: self.ticks]
 
     @property
     def age_ns(self) -> np.ndarray:

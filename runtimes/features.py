@@ -81,8 +81,8 @@ class Features:
         else:
             flow = self._dis.calc(self._before, gray, None)
             per_period = image.flow_scale * self._period_ns / (captured_ns - self._before_ns)
-            flow = cv2.resize(flow, size, interpolation=cv2.INTER_AREA)  # linear where it is enlarged
-            out[0, -2:] = np.clip(flow.transpose(2, 0, 1) * per_period, -4.0, 4.0)
+            for plane, seen in zip(cv2.split(np.clip(flow * per_period, -4.0, 4.0)), out[0, -2:]):
+                cv2.resize(plane, size, dst=seen, interpolation=cv2.INTER_AREA)  # linear where it is enlarged
         self._before, self._before_ns = gray, captured_ns
         return out
 

@@ -74,8 +74,10 @@ class Loop:
                         break
                 if pilot.intent is not None:
                     trace.used(now_ns - pilot.intent.captured_ns)
-                for _ in range(writes):
+                for write in range(writes):
                     body.step(trace)
+                    if not write:
+                        trace.answered()
                     if body.state.stopped:
                         trace.stop_reason, trace.stopped = body.reason, True
                         return trace

@@ -14,6 +14,7 @@ from rmedge.clock import ManualClock
 from rmedge.envelope import Envelope
 from rmedge.runtimes import Loop, load, open_actuator, open_camera
 from rmedge.specs import Frame, Intent
+from rmedge.trace import STAGES
 
 cv2 = pytest.importorskip("cv2")
 SHIPPED = "g1-mirror"
@@ -133,6 +134,9 @@ def test_ticks_writes_and_intents_are_as_many_as_the_rates_say(mirror):
     assert len(trace.intents) == 2 * 10
     assert [s.stamp_ns for s in robot.states] == [2 * MS * n for n in range(1000)]
     assert robot.clock.now_ns() == 2_000 * MS
+    # the first of a tick's ten writes answers its frame; what the encoder took comes before it
+    seen = trace.spent_ns[::5, : STAGES.index("read")].sum(1)
+    assert (seen < trace.answered_ns[::5]).all() and (trace.answered_ns < trace.compute_ns).all()
     stages = trace.report().stages
     assert stages["encode"]["count"] == stages["preprocess"]["count"] == 20
     assert stages["policy"]["count"] == stages["write"]["count"] == 100

@@ -199,6 +199,8 @@ def test_all_of_it_from_clips_to_tables_and_a_page(
     told["beside"] = pixels.beside(told)
     assert done == sorted(done) and done[-1] <= 1.0
     assert told["beside"]["right"]["frame_p50_ms"] > 0.0
+    for spent in told["synthetic"]["latency"].values():
+        assert spent["understanding"]["p50_us"] < spent["frame"]["p50_us"] < spent["tick"]["p50_us"]
     pairs = told["synthetic"]["pairs"]
     assert pairs["trials"] == 2 and pairs["both"]["trials"] == 1
     assert told["synthetic"]["reaction"]["right"]["all"] == reaction.summary(

@@ -181,6 +181,19 @@ def test_layers_without_names_are_told_apart():
         assert kinds["first"] == TensorProto.FLOAT and "second" not in kinds
 
 
+def test_a_layer_that_the_tool_turns_stays_in_float_too():
+    rng = np.random.default_rng(0)
+    weights = {name: rng.normal(size=(8, 8)).astype(np.float32) for name in ("first", "second")}
+    nodes = [
+        helper.make_node("Gemm", ["x", "first", "bias"], ["p"], name="one", transB=1),
+        helper.make_node("Gemm", ["p", "second", "bias"], ["y"], name="two", transB=1),
+    ]
+    graph = made_by_hand(nodes, {"x": (1, 8)}, {"y": (1, 8)}, bias=np.zeros(8, np.float32), **weights)
+    made = onnx.load_from_string(precision.convert(graph, "int8-dynamic", keep_float=["first"]))
+    kinds = [node.op_type for node in made.graph.node]
+    assert kinds.count("MatMulInteger") == 1 and kinds.count("MatMul") + kinds.count("Gemm") == 1
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [

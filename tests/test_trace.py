@@ -88,6 +88,18 @@ def test_a_miss_is_compute_beyond_the_period(watch):
     assert trace.report().misses == 1
 
 
+def test_a_command_answers_a_tick_before_the_writes_that_follow(watch):
+    trace = Trace(PERIOD, expected_ticks=1)
+    for tick in range(3):
+        trace.begin(0)
+        watch.spend(trace, encode=2_000 + tick, write=1)
+        trace.answered()
+        watch.now += 10_000
+        trace.skip()
+        watch.spend(trace, physics=500, write=7)
+    assert trace.answered_ns.tolist() == [2_001, 2_002, 2_003]
+
+
 def test_it_grows_beyond_the_expected_ticks(watch):
     trace = Trace(PERIOD, expected_ticks=3)
     for tick in range(50):

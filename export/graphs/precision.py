@@ -207,6 +207,8 @@ def _dynamic(model: onnx.ModelProto, source: Path, target: Path, spared: list[st
     del model.graph.value_info[:]  # shapes of transposed weights, which the tool would find wrong
     _turn_shared(model)
     onnx.save(model, source)
+    # a Gemm is turned into a product of another name before the tool asks which are spared
+    spared = [*spared, *(f"{name}_MatMul" for name in spared)]
     with quiet():
         quantize_dynamic(
             source, target, per_channel=True, weight_type=QuantType.QInt8, nodes_to_exclude=spared,

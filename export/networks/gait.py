@@ -66,14 +66,14 @@ class Gait(nn.Module):
     def inputs(self, told: torch.Tensor) -> torch.Tensor:
         """Rows, changes, how sure (B, T, INPUTS) of what is told (B, T, BODY); at first nothing changes."""
         row = _row(told)
-        changes = _changes(row, torch.cat([row[:, :1], row[:, :-1]], 1))
+        changes = _changes(row, torch.cat([row[:, :1], row[:, :-1]], 1), extent(told[..., :PLACE]))
         return torch.cat([row, changes, told[..., -SURE:]], -1)
 
     def step(self, told: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
         """The next state (B, GAIT), of which the first is the memory."""
         memory, before, known = state.split([MEMORY, ROW, 1], -1)
         row = _row(told)
-        changes = known * _changes(row, before)
+        changes = known * _changes(row, before, extent(told[:, :PLACE]))
         given = torch.cat([row, changes, told[:, -SURE:]], -1)
         memory = advance(self.remember, self._normal(given), memory)
         return torch.cat([memory, row, torch.ones_like(known)], -1)
@@ -91,11 +91,10 @@ def _row(told: torch.Tensor) -> torch.Tensor:
     return torch.cat([around.flatten(-2), facing, place[..., 2:3].log(), place[..., 3:], spot], -1)
 
 
-def _changes(row: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-    """What has changed (..., CHANGES); the spot in windows, which are as large as whoever is there."""
+def _changes(row: torch.Tensor, before: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
+    """What has changed (..., CHANGES); the spot in windows (..., 2), as large as whoever is there."""
     changed = row - before
-    place = torch.cat([row[..., -SPOT:], row[..., -4:-3].exp(), row[..., -3:-2]], -1)
-    return torch.cat([changed[..., : -SPOT - 1], changed[..., -SPOT:] / extent(place)], -1)
+    return torch.cat([changed[..., : -SPOT - 1], changed[..., -SPOT:] / size], -1)
 
 
 def advance(memory: nn.GRU, seen: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
@@ -106,7 +105,7 @@ def advance(memory: nn.GRU, seen: torch.Tensor, state: torch.Tensor) -> torch.Te
     reset = torch.sigmoid(from_input[0] + from_state[0])
     update = torch.sigmoid(from_input[1] + from_state[1])
     new = torch.tanh(from_input[2] + reset * from_state[2])
-    return (1 - update) * new + update * state
+    return new + update * (state - new)
 
 
 def fit_gait(
